@@ -1,0 +1,103 @@
+// One TCP/IP stack instance: interfaces, neighbours, routes, and TCP above them. A worker has one; a
+// simulator has two in one process, joined by a model link, with virtual time.
+//
+//     net_input(frames, now) --> eth --> arp | ip4 --> icmp | tcp
+//     net_run(now)           --> timers, stream events (the owners' callbacks), TCP output
+//     iface.transmit(frames) <-- eth <-- ip4 <------------- tcp
+//
+// Nothing in here reads a clock, takes a lock or allocates after net_new(). One thread owns a net.
+#pragma once
+
+#include "dataplane/base/hash.h"
+#include "dataplane/base/ip_addr.h"
+#include "dataplane/dataplane_stats.h"
+#include "dataplane/timer.h"
+
+#include <rte_mbuf.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NET_MAX_IFACES 8
+#define NET_HEADROOM \
+	128u // every mbuf has at least this before its data; Ethernet+VLAN+IPv6+TCP fit
+
+struct net;
+struct iface;
+
+// What to believe of a transport checksum that arrives (reference/tcp-stack.md 5.3).
+enum csum_policy {
+	CSUM_VERIFY,         // compute it
+	CSUM_TRUST,          // the NIC did; bad ones are flagged in ol_flags
+	CSUM_ACCEPT_PARTIAL, // verify, but the folded pseudo-header sum of a same-host sender is fine too
+};
+
+// Takes every mbuf of 'ms'. Frames that find no room are freed and counted by the callee.
+typedef void iface_transmit_fn(void *arg, struct rte_mbuf **ms, unsigned n);
+
+struct iface_config {
+	const char *name;
+	uint8_t mac[6];
+	uint16_t mtu; // IP bytes, 1500 on Ethernet
+	enum csum_policy rx_csum;
+	struct ip_addr addresses[8];
+	uint8_t prefix_len[8]; // in bits of the address's own family: 24 for a v4 /24
+	unsigned n_addresses;
+	struct ip_addr gateway; // default route of this interface; all zero: none
+	iface_transmit_fn *transmit;
+	void *transmit_arg;
+};
+
+struct net_config {
+	struct rte_mempool *mbufs; // for everything sent; received mbufs come from anywhere
+	struct hash_key
+		secret; // keys ISNs, hashes and port choice; from the kernel's random source
+	uint32_t max_connections;
+	uint32_t max_time_wait;
+	uint16_t port_first; // local ports for active opens: [first, last], only those with
+	uint16_t port_last;  // (port & port_mask) == port_value, so that workers do not collide
+	uint16_t port_mask;
+	uint16_t port_value;
+	uint32_t
+		max_mbufs_held; // in all receive and send queues together; 0: three quarters of the pool
+	struct dataplane_stats *stats;  // borrowed for the net's life
+	const struct tcp_settings *tcp; // NULL: defaults; copied
+};
+
+// Returns a stack without interfaces, owned by the caller, or NULL with errno set.
+struct net *net_new(const struct net_config *config, uint64_t now_us);
+
+// Aborts what is open without sending and frees all.
+void net_free(struct net **np);
+
+// Adds an interface and announces its addresses (gratuitous ARP) at the first net_run(). Copies
+// 'config'. Returns it, or NULL when NET_MAX_IFACES are there.
+struct iface *net_add_iface(struct net *net, const struct iface_config *config);
+
+// Takes every mbuf of 'ms': frames as they came from the wire, one segment each.
+void net_input(
+	struct net *net, struct iface *in, struct rte_mbuf **ms, unsigned n, uint64_t now_us);
+
+// Runs timers, tells owners of streams what happened, sends what is to be sent. To be called once each
+// loop turn, after net_input(). Returns true if it did anything.
+bool net_run(struct net *net, uint64_t now_us);
+
+// When net_run() has to be called again although no frame comes; UINT64_MAX if never.
+uint64_t net_next_deadline(const struct net *net);
+
+struct timer_wheel *net_timers(struct net *net);
+
+// --- for tcp and icmp, inside the stack
+
+// Sends 'm', whose data starts at the transport header, from 'src' to 'dst': finds the route and the
+// neighbour, prepends IP and Ethernet headers, hands the frame to the interface's transmit batch. A
+// neighbour that is not known yet is asked for and the frame waits in its (bounded) queue. Takes 'm'.
+// 'm' may have other references: headers are written before its data, payload is not touched.
+// Returns 0, or -EHOSTUNREACH when there is no route or the neighbour does not answer.
+int net_output(struct net *net, struct rte_mbuf *m, const struct ip_addr *src,
+	const struct ip_addr *dst, uint8_t protocol, uint64_t now_us);
+
+// The local address and path MTU for packets to 'dst'. Returns false if there is no route.
+bool net_route(struct net *net, const struct ip_addr *dst, struct ip_addr *src, uint16_t *mtu);
+
+// True if 'a' is an address of one of the interfaces.
+bool net_owns(const struct net *net, const struct ip_addr *a);

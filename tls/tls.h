@@ -1,0 +1,103 @@
+// TLS as a stream over a stream: OpenSSL with a custom BIO, no sockets, no files on a worker.
+//
+// The mgmt thread builds a tls_server for each listener (certificates, keys and chains are given as
+// bytes); it is immutable afterwards, reference counted, and shared by all workers. A worker accepts TLS
+// on a TCP stream with tls_accept(). Which chain answers is chosen by SNI in the ClientHello, as Envoy's
+// filter chain match does: exact name, then the longest wildcard, then the chain without names; no chain
+// means the connection is closed and counted (Envoy: filter_chain_not_found, flag NR).
+#pragma once
+
+#include "dataplane/base/bytes.h"
+#include "dataplane/stream.h"
+#include "dataplane/timer.h"
+#include "tls/tls_stats.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TLS_ERROR_SIZE 256
+
+struct tls_server; // immutable, shared
+struct tls_worker; // per worker: pools, timers, counters
+
+enum tls_version {
+	TLS_VERSION_1_2 = 0x0303,
+	TLS_VERSION_1_3 = 0x0304,
+};
+
+struct tls_certificate_config {
+	struct bytes chain_pem; // leaf first
+	struct bytes key_pem;
+	const char *name; // for messages: "secret default/shop-cert" or a file name
+};
+
+// One filter chain.
+struct tls_chain_config {
+	const char *const
+		*sni; // lower case; "shop.example", "*.example"; none: matches every name and none
+	unsigned n_sni;
+	struct tls_certificate_config certificates[2]; // e.g. one RSA and one ECDSA; 0: see below
+	unsigned n_certificates; // 0: the secret is missing: the chain exists, its handshakes fail
+	enum tls_version min_version;
+	enum tls_version max_version;
+	const char *cipher_suites; // OpenSSL syntax for TLS 1.2; NULL: Envoy's default list
+	bool alpn_h2;              // offer h2 before http/1.1
+	unsigned index;            // told back by tls_info_get()
+};
+
+struct tls_server_config {
+	const struct tls_chain_config *chains;
+	unsigned n_chains;
+};
+
+// Builds what 'config' says; nothing of it is kept. Returns NULL and a sentence in 'error' if a
+// certificate or key is unusable. mgmt thread. The caller holds one reference.
+struct tls_server *tls_server_new(
+	const struct tls_server_config *config, char error[TLS_ERROR_SIZE]);
+struct tls_server *tls_server_ref(struct tls_server *s); // any thread
+void tls_server_unref(struct tls_server **sp);           // any thread
+
+// Checks a certificate and key without building a server: parses, matches, not expired at 'now_s'.
+// Returns false and a sentence in 'error'. '*not_after_s' is set if the certificate parses.
+bool tls_certificate_check(const struct tls_certificate_config *c, int64_t now_s,
+	int64_t *not_after_s, char error[TLS_ERROR_SIZE]);
+
+struct tls_worker_config {
+	uint32_t max_connections;
+	uint32_t handshake_timeout_us;
+	struct timer_wheel *timers;
+	struct tls_stats *stats; // borrowed
+};
+
+struct tls_worker *tls_worker_new(const struct tls_worker_config *config);
+void tls_worker_free(struct tls_worker **wp); // asserts that no connection is left
+
+// Puts TLS over '*lower' (taken and cleared, becomes owned by the returned stream). The new stream reports
+// STREAM_CONNECTED when the handshake is done, or STREAM_CLOSED with TLS_HANDSHAKE or CONNECT_TIMEOUT. Returns
+// NULL when the pool is empty; '*lower' is then still the caller's. Takes a reference on 'server'.
+struct stream *tls_accept(struct tls_worker *w, struct tls_server *server, struct stream **lower,
+	stream_event_fn *on_event, void *owner, uint64_t now_us);
+
+struct tls_info {
+	struct bytes sni;     // as sent, lower case, checked to be a host name; len 0 if none
+	struct bytes alpn;    // what was agreed on; len 0 if nothing
+	unsigned chain_index; // of the tls_chain_config that answered
+	const char *version;  // "TLSv1.3"
+	const char *cipher;   // OpenSSL's name
+	bool session_reused;
+	const char *
+		failure; // why the handshake failed, whitespace as "_", for the access log; or NULL
+};
+
+// 's' is a stream of tls_accept(). Valid after STREAM_CONNECTED (or CLOSED, for 'failure'); pointers live as
+// long as the stream.
+void tls_info_get(struct stream *s, struct tls_info *out);
+
+// Installs the per-worker allocator for OpenSSL (CRYPTO_set_mem_functions). To be called before anything
+// else of OpenSSL, once in the process.
+int tls_alloc_install(void);
+
+// To be called once on each worker's thread: sizes its allocator, so that no OpenSSL call on the thread
+// reaches malloc while memory lasts. 'bytes' is the arena's size.
+int tls_alloc_thread_init(size_t bytes);
+void tls_alloc_thread_fini(void);
