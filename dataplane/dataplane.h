@@ -1,0 +1,91 @@
+// The dataplane as the rest of the program sees it: EAL, ports and workers, started and stopped as one. mgmt thread.
+//
+//     dataplane_start()  EAL (in memory, unique prefix, with or without hugepages), mempools, ports, one worker
+//                        for each core, each with its net; then the app's start() on every worker
+//     dataplane_stop()   the app's stop() on every worker, ports closed (XDP programs detached)
+#pragma once
+
+#include "dataplane/base/ip_addr.h"
+#include "dataplane/worker.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define DATAPLANE_MAX_PORTS   8
+#define DATAPLANE_MAX_WORKERS 64
+#define DATAPLANE_ERROR_SIZE  512
+
+enum port_kind {
+	PORT_KIND_AF_XDP,
+	PORT_KIND_AF_PACKET,
+	PORT_KIND_TAP,
+	PORT_KIND_MEMIF,
+	PORT_KIND_PCI,
+	PORT_KIND_DEVARGS,
+};
+
+struct port_config {
+	const char *name;
+	enum port_kind kind;
+	const char *device; // interface, PCI address, memif socket, or the whole devargs string
+	bool shared;
+	struct ip_addr addresses[8];
+	uint8_t prefix_len[8];
+	unsigned n_addresses;
+	struct ip_addr gateway; // all zero: none
+	uint16_t mtu;           // 0: the device's
+	int checksum;           // enum csum_policy; -1: by driver (quirk table)
+};
+
+struct dataplane_config {
+	const char *cores; // "1", "1-3,5" within the allowed set; NULL: the last allowed one
+	bool adaptive;     // idle ladder; else poll for ever
+	enum {
+		DATAPLANE_HUGEPAGES_PREFER,
+		DATAPLANE_HUGEPAGES_REQUIRE,
+		DATAPLANE_HUGEPAGES_OFF
+	} hugepages;
+	uint64_t memory_bytes; // for mbufs and stacks (the app's own memory is the app's)
+	struct port_config ports[DATAPLANE_MAX_PORTS];
+	unsigned n_ports;
+};
+
+struct dataplane;
+
+// How many workers 'cores' asks for, before anything is started; 0 and a sentence in 'error' if it cannot be had.
+unsigned dataplane_count_workers(const char *cores, char error[DATAPLANE_ERROR_SIZE]);
+
+// Starts everything or nothing. Returns 0, or a negative errno and a sentence that names the port, the numbers and the
+// remedy. Strings of 'config' are copied.
+int dataplane_start(struct dataplane **out, const struct dataplane_config *config,
+	const struct worker_app *app, char error[DATAPLANE_ERROR_SIZE]);
+void dataplane_stop(struct dataplane **dp);
+
+struct worker *const *dataplane_workers(const struct dataplane *d, unsigned *n);
+
+struct port_status {
+	const char *name;
+	const char *driver; // "net_af_xdp"
+	uint8_t mac[6];
+	uint16_t mtu;
+	uint16_t n_queues;
+	bool link_up;
+	const char *checksum; // "accept-partial"
+	uint64_t rx_packets, rx_bytes, rx_missed, rx_errors, rx_nombuf;
+	uint64_t tx_packets, tx_bytes, tx_errors;
+};
+
+// Returns false when there is no port 'index'.
+bool dataplane_port_status(const struct dataplane *d, unsigned index, struct port_status *out);
+
+struct memory_status {
+	uint64_t mbufs_total, mbufs_in_use;
+	uint64_t mbuf_bytes; // of one, headers included
+	uint64_t eal_bytes;
+	bool hugepages;
+};
+
+void dataplane_memory_status(const struct dataplane *d, struct memory_status *out);
+
+// Keeps the workers' wall clock right; to be called about once a second.
+void dataplane_tick(struct dataplane *d);
