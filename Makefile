@@ -73,7 +73,7 @@ $(B)/%.o: %.c
 	@echo '  CC $(VARIANT) $<'
 	$(Q)$(CCACHE) $(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-$(B)/tests/%: $(B)/tests/%.o $(B)/tests/test_support.o $(LIB)
+$(B)/tests/%: $(B)/tests/%.o $(B)/tests/test_support.o $(B)/tests/fake_stream.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PACKAGE_LIBS) -lcmocka -lpthread -lm
 
 $(B)/tests/tools/%: $(B)/tests/tools/%.o
