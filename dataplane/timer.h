@@ -41,8 +41,8 @@ void timer_cancel(struct timer_wheel *w, struct timer *t);
 // packets. Returns how many were called; 'max' means there may be more.
 unsigned timer_wheel_run(struct timer_wheel *w, uint64_t now_us, unsigned max);
 
-// A time before which nothing expires (not later than the first real deadline); UINT64_MAX if
-// nothing is armed.
+// A time before which timer_wheel_run() has nothing to call, and not later than it could call the
+// first one; UINT64_MAX if nothing is armed.
 uint64_t timer_wheel_next(const struct timer_wheel *w);
 
 // Armed timers, for the leak check of tests.
