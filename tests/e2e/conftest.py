@@ -1,0 +1,283 @@
+"""Fixtures: the lab, its services, and a gateway in it.
+
+The gateway runs on the last core, everything else on the others. Nothing here waits for a time: wait_for() waits for a
+condition and fails when a generous bound is over.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+from tests.e2e import shop  # noqa: E402
+from tests.lab import netns, service  # noqa: E402
+
+BUILD = ROOT / "build" / os.environ.get("VARIANT", "release")
+LAB = os.environ.get("LAB_NAME", "pg")
+GATEWAY = "10.77.1.254"
+HTTP, HTTPS = 8080, 8443
+
+
+def wait_for(condition, what, bound=60):
+    """Returns the first true value of condition(); the bound is for broken cases only."""
+    end = time.monotonic() + bound
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"not within {bound} s: {what}"
+        time.sleep(0.02)
+
+
+def script(name, *arguments):
+    return subprocess.run(
+        [ROOT / "scripts" / name, *arguments], check=True, text=True, stdout=subprocess.PIPE
+    ).stdout.strip()
+
+
+class Metrics:
+    """One reading of /stats/prometheus."""
+
+    LINE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$")
+    LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
+
+    def __init__(self, text):
+        self.samples = []
+        for line in text.splitlines():
+            if line and not line.startswith("#"):
+                name, labels, value = self.LINE.match(line).groups()
+                self.samples.append((name, dict(self.LABEL.findall(labels or "")), float(value)))
+
+    def sum(self, name, **labels):
+        found = [
+            v for n, have, v in self.samples if n == name and all(have.get(k) == w for k, w in labels.items())
+        ]
+        assert found or labels, f"no metric {name}"
+        return sum(found)
+
+
+class Gateway:
+    def __init__(self, directory, core):
+        self.run_dir = pathlib.Path(directory)
+        self.config = self.run_dir / "config"
+        self.core = core
+        self.process = None
+
+    def start(self, wrap=()):
+        self.log = open(self.run_dir / "pollgate.log", "ab")
+        self.process = subprocess.Popen(
+            ["ip", "netns", "exec", f"{LAB}-gw", *wrap, BUILD / "pollgate", "run", "--config", self.config],
+            stdout=self.log,
+            stderr=self.log,
+            preexec_fn=lambda: os.sched_setaffinity(0, range(os.cpu_count())),
+        )
+        wait_for(self.is_ready, "gateway is ready")
+        return self
+
+    def output(self):
+        return (self.run_dir / "pollgate.log").read_text(errors="replace")
+
+    def is_ready(self):
+        assert self.process.poll() is None, f"gateway ended:\n{self.output()}"
+        answer = self.ctl("status", check=False)
+        return answer.returncode == 0 and json.loads(answer.stdout).get("ready") is True
+
+    def ctl(self, *words, check=True):
+        answer = subprocess.run(
+            [BUILD / "pollgatectl", "--socket", self.run_dir / "mgmt.sock", "--json", *words],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=60,
+        )
+        assert not check or answer.returncode == 0, answer.stdout + answer.stderr
+        return answer
+
+    def metrics(self):
+        with netns.inside(f"{LAB}-gw"):
+            text = subprocess.run(
+                ["curl", "-sS", "--fail", "--max-time", "30", "http://127.0.0.1:15090/stats/prometheus"],
+                check=True,
+                text=True,
+                stdout=subprocess.PIPE,
+            ).stdout
+        return Metrics(text)
+
+    def access_log(self):
+        path = self.run_dir / "access.log"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def memory_kib(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
+
+    def is_quiet(self):
+        return self.metrics().sum("pollgate_exchanges_active") == 0
+
+    def stop(self):
+        """SIGTERM; returns the exit status."""
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            pytest.fail(f"gateway did not end after SIGTERM:\n{self.output()[-4000:]}")
+        self.process = None
+        self.log.close()
+        return status
+
+
+class Client:
+    """A user outside, in the client namespace."""
+
+    def __init__(self, ca):
+        self.ca = str(ca)
+
+    def curl(self, url, *arguments, check=True, namespace="client", timeout=120, text=True):
+        """curl with our CA and shop.example pointing at the gateway; returns the CompletedProcess."""
+        with netns.inside(f"{LAB}-{namespace}"):
+            answer = subprocess.run(
+                ["curl", "-sS", "--max-time", str(timeout), "--cacert", self.ca]
+                + [f"--resolve=shop.example:{port}:{GATEWAY}" for port in (HTTP, HTTPS)]
+                + [*arguments, url],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=text,
+            )
+        assert not check or answer.returncode == 0, answer.stderr
+        return answer
+
+    def status(self, url, *arguments, **options):
+        return int(self.curl(url, "-o", "/dev/null", "-w", "%{http_code}", *arguments, **options).stdout)
+
+    def connect(self, port=HTTP, timeout=60):
+        return netns.connect(f"{LAB}-client", (GATEWAY, port), timeout)
+
+    def connect_tls(self, name="shop.example", timeout=60, alpn=("http/1.1",)):
+        context = ssl.create_default_context(cafile=self.ca)
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
+        return context.wrap_socket(self.connect(HTTPS, timeout), server_hostname=name)
+
+    def popen(self, *command, **options):
+        with netns.inside(f"{LAB}-client"):
+            return subprocess.Popen(command, **options)
+
+
+def read_to_end(sock):
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := sock.recv(1 << 16):
+            parts.append(part)
+    return b"".join(parts)
+
+
+class Response:
+    """One HTTP/1.1 answer read from a file object of a socket."""
+
+    def __init__(self, stream, method="GET"):
+        line = stream.readline()
+        assert line.startswith(b"HTTP/1.1 "), line
+        self.status = int(line.split()[1])
+        self.headers = {}
+        while (line := stream.readline()) not in (b"\r\n", b""):
+            key, _, value = line.decode("latin-1").rstrip("\r\n").partition(": ")
+            self.headers[key.lower()] = value
+        self.trailers = {}
+        if method == "HEAD" or self.status in (204, 304) or self.status < 200:
+            self.body = b""
+        elif self.headers.get("transfer-encoding") == "chunked":
+            self.body = b""
+            while size := int(stream.readline(), 16):
+                self.body += stream.read(size)
+                assert stream.read(2) == b"\r\n"
+            while (line := stream.readline()) not in (b"\r\n", b""):
+                key, _, value = line.decode().rstrip("\r\n").partition(": ")
+                self.trailers[key.lower()] = value
+        else:
+            self.body = stream.read(int(self.headers["content-length"]))
+
+
+@pytest.fixture(scope="session")
+def core():
+    rest = {int(c) for c in script("lab", "core", "rest").split(",")}
+    gateway = script("lab", "core", "gateway")
+    os.sched_setaffinity(0, rest)
+    return gateway
+
+
+@pytest.fixture(scope="session")
+def lab(core):
+    script("lab", "up")
+    yield
+    script("lab", "down")
+
+
+@pytest.fixture(scope="session")
+def all_services(lab):
+    services = service.Services(f"{LAB}-svc")
+    for name, tens in shop.SERVICES.items():
+        for i in range(1, 4):
+            services.add(f"{name}-{i}", f"10.77.2.{tens}{i}")
+    yield services
+    services.stop()
+
+
+@pytest.fixture
+def services(all_services):
+    all_services.set("*", "ok")
+    all_services.reset_counts()
+    yield all_services
+    all_services.set("*", "ok")
+
+
+@pytest.fixture
+def new_gateway(lab, core, tmp_path):
+    """Makes gateways for one test: new_gateway(external="tap", replace={...})."""
+    made = []
+
+    def make(wrap=(), **options):
+        directory = tmp_path / f"gateway-{len(made)}"
+        shop.write(directory / "config", core, **options)
+        gateway = Gateway(directory, core)
+        made.append(gateway)
+        return gateway.start(wrap)
+
+    yield make
+    for gateway in made:
+        gateway.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_gateway(lab, core, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("gateway")
+    shop.write(directory / "config", core)
+    gateway = Gateway(directory, core).start()
+    yield gateway
+    assert gateway.stop() == 0, gateway.output()[-4000:]
+
+
+@pytest.fixture
+def gateway(shared_gateway):
+    """The module's gateway; the test fails if it leaves an exchange behind."""
+    yield shared_gateway
+    wait_for(shared_gateway.is_quiet, "no exchange left after the test")
+
+
+@pytest.fixture
+def client(gateway):
+    return Client(gateway.config / "ca.crt")
