@@ -52,6 +52,8 @@ bool response_flags_has(const struct response_flags *f, enum response_flag flag)
 #define RESPONSE_FLAGS_TEXT_SIZE 40
 size_t response_flags_print(const struct response_flags *f, char to[RESPONSE_FLAGS_TEXT_SIZE]);
 
+const char *response_flag_long_name(enum response_flag flag);
+
 struct exchange_record {
 	// time points, worker clock; 0: did not happen
 	uint64_t start_us;          // first byte of the request
