@@ -61,6 +61,7 @@ struct net_config {
 		max_mbufs_held; // in all receive and send queues together; 0: three quarters of the pool
 	struct dataplane_stats *stats;  // borrowed for the net's life
 	const struct tcp_settings *tcp; // NULL: defaults; copied
+	bool quiet; // another net answers ARP for the same addresses and announces them; this one learns only
 };
 
 // Returns a stack without interfaces, owned by the caller, or NULL with errno set.
@@ -70,7 +71,8 @@ struct net *net_new(const struct net_config *config, uint64_t now_us);
 void net_free(struct net **np);
 
 // Adds an interface and announces its addresses (gratuitous ARP) at the first net_run(). Copies
-// 'config'. Returns it, or NULL when NET_MAX_IFACES are there.
+// 'config' but for the name, which has to outlive the net. Returns it, or NULL with errno ENOSPC when
+// NET_MAX_IFACES are there, EAFNOSUPPORT or EINVAL for an address it cannot have.
 struct iface *net_add_iface(struct net *net, const struct iface_config *config);
 
 // Takes every mbuf of 'ms': frames as they came from the wire, one segment each.

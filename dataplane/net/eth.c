@@ -1,0 +1,53 @@
+#include "dataplane/net/net_instance.h"
+#include "dataplane/net/wire.h"
+
+// RFC 1122, 2.4 and 3.3.6: a unicast packet in a group frame is somebody's mistake, so only ARP may come
+// to everybody.
+enum net_drop eth_check(const struct iface *in, struct rte_mbuf *m, uint16_t *type)
+{
+	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+	uint16_t hdr_len = sizeof(*eth);
+	bool group;
+
+	if (m->nb_segs != 1)
+		return NET_DROP_eth_segments;
+	if (rte_pktmbuf_data_len(m) < sizeof(*eth))
+		return NET_DROP_eth_short;
+	*type = rte_be_to_cpu_16(eth->ether_type);
+	if (wire_mac_is_group(eth->src_addr.addr_bytes)
+		|| wire_mac_equal(eth->src_addr.addr_bytes, in->mac))
+		return NET_DROP_eth_source;
+
+	group = rte_is_broadcast_ether_addr(&eth->dst_addr);
+	if (!group && !wire_mac_equal(eth->dst_addr.addr_bytes, in->mac))
+		return NET_DROP_eth_not_ours;
+
+	// 802.1Q, 9.6: VLAN identifier 0 says that the tag carries a priority only.
+	if (*type == RTE_ETHER_TYPE_VLAN || *type == RTE_ETHER_TYPE_QINQ) {
+		const struct rte_vlan_hdr *tag = (const struct rte_vlan_hdr *)(eth + 1);
+
+		if (rte_pktmbuf_data_len(m) < sizeof(*eth) + sizeof(*tag))
+			return NET_DROP_eth_short;
+		if ((tag->vlan_tci & RTE_BE16(0x0fff)) != 0)
+			return NET_DROP_eth_vlan;
+		*type = rte_be_to_cpu_16(tag->eth_proto);
+		hdr_len += sizeof(*tag);
+	}
+
+	if (group && *type != RTE_ETHER_TYPE_ARP)
+		return NET_DROP_eth_not_ours;
+	if (*type != RTE_ETHER_TYPE_ARP && *type != RTE_ETHER_TYPE_IPV4)
+		return NET_DROP_eth_type;
+	rte_pktmbuf_adj(m, hdr_len);
+	return NET_PASS;
+}
+
+void eth_output(struct iface *out, struct rte_mbuf *m, const uint8_t dst[6], uint16_t type)
+{
+	struct rte_ether_hdr *eth = wire_push(m, sizeof(*eth));
+
+	memcpy(eth->dst_addr.addr_bytes, dst, sizeof(eth->dst_addr));
+	memcpy(eth->src_addr.addr_bytes, out->mac, sizeof(eth->src_addr));
+	eth->ether_type = rte_cpu_to_be_16(type);
+	iface_enqueue(out, m);
+}

@@ -1,0 +1,99 @@
+// Routes are few (a network for each address, a default for each gateway), so the longest match is a
+// walk; what makes output cheap is the cache from destination to neighbour in front of it.
+
+#include "dataplane/net/net_instance.h"
+#include "dataplane/net/wire.h"
+
+#include <assert.h>
+
+static bool prefix_matches(const struct route *r, const struct ip_addr *a)
+{
+	unsigned bits = r->prefix_len;
+
+	for (unsigned k = 0; k < 4; k++, bits -= 32) {
+		if (bits < 32)
+			return ((a->w[k] ^ r->prefix.w[k]) & wire_ip4_mask(bits)) == 0;
+		if (a->w[k] != r->prefix.w[k])
+			return false;
+	}
+	return true;
+}
+
+// Among equals the first one stays first.
+static void add_route(struct fib *fib, const struct route *r)
+{
+	unsigned at = fib->n_routes;
+
+	assert(at < FIB_MAX_ROUTES);
+	for (; at > 0 && fib->routes[at - 1].prefix_len < r->prefix_len; at--)
+		fib->routes[at] = fib->routes[at - 1];
+	fib->routes[at] = *r;
+	fib->n_routes++;
+}
+
+void fib_init(struct net *net)
+{
+	net->fib.generation = 1;
+}
+
+void fib_invalidate(struct net *net)
+{
+	if (++net->fib.generation == 0)
+		net->fib.generation = 1;
+}
+
+void fib_add_iface(struct net *net, struct iface *i)
+{
+	for (unsigned k = 0; k < i->n_addresses; k++) {
+		const struct iface_address *a = &i->addresses[k];
+
+		add_route(&net->fib,
+			&(struct route){
+				.prefix = a->addr, .prefix_len = 96 + a->prefix_len, .iface = i});
+	}
+	if (i->has_gateway)
+		add_route(&net->fib,
+			&(struct route){.prefix = ip_addr_of_v4(0),
+				.prefix_len = 96,
+				.gateway = i->gateway,
+				.iface = i});
+	fib_invalidate(net);
+}
+
+const struct route *fib_route(const struct net *net, const struct ip_addr *dst)
+{
+	for (unsigned k = 0; k < net->fib.n_routes; k++) {
+		if (prefix_matches(&net->fib.routes[k], dst))
+			return &net->fib.routes[k];
+	}
+	return NULL;
+}
+
+// Keyed, so that nobody outside can choose destinations that share a slot.
+static struct fib_entry *slot_of(struct net *net, const struct ip_addr *dst)
+{
+	uint64_t h = (dst->q[0] ^ net->secret.k0) * 0x9e3779b97f4a7c15u;
+
+	h = (h ^ dst->q[1] ^ net->secret.k1) * 0x9e3779b97f4a7c15u;
+	return &net->fib.cache[h >> 54 & (FIB_CACHE - 1)];
+}
+
+const struct fib_entry *fib_find(struct net *net, const struct ip_addr *dst, uint64_t now_us)
+{
+	static const struct ip_addr none;
+	struct fib_entry *e = slot_of(net, dst);
+	const struct ip_addr *next_hop;
+	const struct route *r;
+	struct neigh *n;
+
+	if (e->generation == net->fib.generation && ip_addr_equal(&e->dst, dst))
+		return e;
+	r = fib_route(net, dst);
+	if (r == NULL)
+		return NULL;
+	next_hop = ip_addr_equal(&r->gateway, &none) ? dst : &r->gateway;
+	n = neigh_get(net, r->iface, next_hop, now_us); // may move the generation on
+	*e = (struct fib_entry){
+		.dst = *dst, .generation = net->fib.generation, .iface = r->iface, .neigh = n};
+	return e;
+}

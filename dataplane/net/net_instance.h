@@ -1,0 +1,226 @@
+// The inside of a net. For the files of net/ only; everybody else uses net.h.
+//
+//     net.c    the instance, the batch passes, output      eth.c   Ethernet in and out
+//     iface.c  addresses and the transmit batch            arp.c   requests, replies, announcements
+//     neigh.c  cache of neighbours, whatever the family    ip4.c   checks on input, header on output
+//     fib.c    routes and the destination cache            icmp.c  echo, errors for TCP
+//
+// Every frame has one owner. _input and _output take; a frame that goes no further ends in net_drop()
+// with its reason, nowhere else.
+#pragma once
+
+#include "dataplane/base/hash.h"
+#include "dataplane/base/list.h"
+#include "dataplane/net/net.h"
+#include "dataplane/tcp/tcp_net.h"
+#include "dataplane/timer.h"
+
+#include <rte_mbuf.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NET_BATCH         32u // frames that go through a pass together
+#define NET_MAX_ADDRESSES 8u
+#define NET_ANNOUNCEMENTS 2u // RFC 5227, 1.1: ANNOUNCE_NUM
+#define NEIGH_MAX_PENDING 3u
+#define NEIGH_CAP         256u
+#define NEIGH_BUCKETS     256u
+#define FIB_MAX_ROUTES    (NET_MAX_IFACES * (NET_MAX_ADDRESSES + 1))
+#define FIB_CACHE         1024u
+#define NET_SECOND_US     1000000ull
+
+enum net_drop {
+	NET_PASS,
+#define DROP(layer, reason, title, help) NET_DROP_##layer##_##reason,
+#include "dataplane/net/net_drops.def"
+	NET_N_DROPS,
+};
+
+// At most 'rate' a second, 'burst' at once.
+struct token_bucket {
+	uint32_t rate;
+	uint32_t burst;
+	uint64_t tokens_us; // in microseconds of refill; one token is a second / rate
+	uint64_t filled_us;
+};
+
+struct iface_address {
+	struct ip_addr addr;
+	uint8_t prefix_len;
+};
+
+struct iface {
+	// set at creation
+	struct net *net;
+	const char *name;
+	uint8_t mac[6];
+	uint16_t mtu;
+	enum csum_policy rx_csum;
+	unsigned n_addresses;
+	struct iface_address addresses[NET_MAX_ADDRESSES];
+	struct ip_addr gateway;
+	bool has_gateway;
+	iface_transmit_fn *transmit;
+	void *transmit_arg;
+
+	// per packet
+	struct rte_mbuf *tx[NET_BATCH];
+	unsigned n_tx;
+
+	struct timer announce;
+	unsigned n_announced;
+};
+
+enum neigh_state {
+	NEIGH_ASKING,    // no hardware address yet; frames wait
+	NEIGH_REACHABLE, // confirmed not long ago
+	NEIGH_STALE,     // known, but not confirmed for a while; probed when next used
+	NEIGH_PROBE,     // used and being asked again; frames go to the old address meanwhile
+	NEIGH_FAILED,    // does not answer; output fails until a pause is over
+};
+
+struct neigh {
+	struct list node; // in neigh_cache.recent; first is the next victim
+	uint16_t next;    // in the bucket or the free list; NEIGH_NONE ends it
+	uint8_t state;    // enum neigh_state
+	uint8_t n_asked;
+	uint8_t n_pending;
+	uint8_t mac[6];
+	struct iface *iface;
+	struct ip_addr addr;
+	uint64_t confirmed_us;
+	uint64_t used_us;
+	struct timer timer;
+	struct rte_mbuf *pending[NEIGH_MAX_PENDING]; // data starts at the IP header
+};
+
+#define NEIGH_NONE UINT16_MAX
+
+struct neigh_cache {
+	struct list recent;
+	uint16_t buckets[NEIGH_BUCKETS];
+	uint16_t free;
+	struct neigh entries[NEIGH_CAP];
+};
+
+struct route {
+	struct ip_addr prefix;
+	struct ip_addr gateway; // all zero: the destination itself is the neighbour
+	uint8_t prefix_len;     // of 128, IPv4 mapped
+	struct iface *iface;
+};
+
+// Where packets to one destination go. Valid while 'generation' is the fib's.
+struct fib_entry {
+	struct ip_addr dst;
+	uint32_t generation;
+	struct iface *iface;
+	struct neigh *neigh;
+};
+
+struct fib {
+	struct route routes[FIB_MAX_ROUTES]; // longest prefix first
+	unsigned n_routes;
+	uint32_t generation; // never 0; moves on when a route or a neighbour goes away
+	struct fib_entry cache[FIB_CACHE];
+};
+
+struct net {
+	// set at creation
+	struct rte_mempool *mbufs;
+	struct dataplane_stats *stats;
+	struct timer_wheel *timers;
+	struct tcp *tcp;
+	struct hash_key secret;
+	bool quiet;
+
+	unsigned n_ifaces;
+	bool announced;
+	struct token_bucket icmp_bucket;
+	struct token_bucket arp_bucket;
+	struct iface ifaces[NET_MAX_IFACES];
+	struct neigh_cache neighs;
+	struct fib fib;
+};
+
+// --- net.c
+
+// Frees 'm' (NULL is allowed) and counts why.
+void net_drop(struct net *net, struct rte_mbuf *m, enum net_drop why);
+void token_bucket_init(struct token_bucket *b, uint32_t rate, uint32_t burst, uint64_t now_us);
+bool token_bucket_take(struct token_bucket *b, uint64_t now_us);
+
+// --- iface.c
+
+// Returns 0, or -EAFNOSUPPORT or -EINVAL.
+int iface_init(struct iface *i, struct net *net, const struct iface_config *config);
+void iface_fini(struct iface *i);
+bool iface_owns(const struct iface *i, const struct ip_addr *a);
+// True if 'a' is the broadcast or network address of one of the interface's IPv4 networks.
+bool iface_is_broadcast4(const struct iface *i, uint32_t be);
+// True if 'a' is inside one of the interface's networks.
+bool iface_is_on_link(const struct iface *i, const struct ip_addr *a);
+// The own address to talk to 'next_hop' from: that of its network, else the first of its family; NULL if none.
+const struct ip_addr *iface_source(const struct iface *i, const struct ip_addr *next_hop);
+// Puts a whole frame into the transmit batch; a full batch goes out at once. Takes 'm'.
+void iface_enqueue(struct iface *i, struct rte_mbuf *m);
+bool iface_flush(struct iface *i);
+
+// --- eth.c
+
+// Decides about a frame and, when it passes, moves its data to what follows the Ethernet header.
+// '*type' is the EtherType in host order.
+enum net_drop eth_check(const struct iface *in, struct rte_mbuf *m, uint16_t *type);
+// Prepends the Ethernet header and enqueues. Takes 'm'.
+void eth_output(struct iface *out, struct rte_mbuf *m, const uint8_t dst[6], uint16_t type);
+
+// --- arp.c
+
+void arp_input(struct iface *in, struct rte_mbuf *m, uint64_t now_us);
+// Asks for 'target'; to everybody when 'mac' is NULL.
+void arp_request(struct iface *out, const struct ip_addr *target, const uint8_t *mac);
+// Tells everybody that the interface's addresses are at its hardware address.
+void arp_announce(struct iface *out);
+
+// --- neigh.c
+
+void neigh_init(struct net *net);
+void neigh_fini(struct net *net);
+// NULL if there is no entry.
+struct neigh *neigh_find(struct net *net, const struct iface *i, const struct ip_addr *a);
+// Finds or makes the entry; a full cache loses the one that was used longest ago. A new one has no
+// address and asks when neigh_output() first wants it.
+struct neigh *neigh_get(struct net *net, struct iface *i, const struct ip_addr *a, uint64_t now_us);
+// Sends 'm', data at the IP header, or keeps it until the neighbour answers. Takes 'm'. Returns 0 or
+// -EHOSTUNREACH.
+int neigh_output(struct net *net, struct neigh *n, struct rte_mbuf *m, uint64_t now_us);
+// The neighbour has told its hardware address; 'confirmed' if in answer to our question.
+void neigh_learn(
+	struct net *net, struct neigh *n, const uint8_t mac[6], bool confirmed, uint64_t now_us);
+// Starts asking for a neighbour before there is anything to send.
+void neigh_ask(struct net *net, struct neigh *n, uint64_t now_us);
+
+// --- fib.c
+
+void fib_init(struct net *net);
+void fib_add_iface(struct net *net, struct iface *i);
+// Longest match; NULL if there is none.
+const struct route *fib_route(const struct net *net, const struct ip_addr *dst);
+// As fib_route(), with the neighbour, from the destination cache if it can. The entry is valid until the
+// next call.
+const struct fib_entry *fib_find(struct net *net, const struct ip_addr *dst, uint64_t now_us);
+// To be called when a neighbour's entry is reused.
+void fib_invalidate(struct net *net);
+
+// --- ip4.c
+
+// Takes every mbuf of 'ms'; data starts at the IP header.
+void ip4_input(struct iface *in, struct rte_mbuf **ms, unsigned n, uint64_t now_us);
+// Prepends the IPv4 header.
+void ip4_prepend(struct rte_mbuf *m, uint32_t src_be, uint32_t dst_be, uint8_t protocol);
+
+// --- icmp.c
+
+// 'm' is exactly one ICMP message.
+void icmp4_input(struct iface *in, struct rte_mbuf *m, const struct ip_addr *src,
+	const struct ip_addr *dst, uint64_t now_us);
