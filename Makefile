@@ -40,16 +40,21 @@ LIB := $(B)/libpollgate.a
 PROGRAMS := $(patsubst programs/%.c,$(B)/%,$(wildcard programs/*.c))
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 SIM := $(patsubst tests/sim/%.c,$(B)/tests/sim/%,$(wildcard tests/sim/test_*.c))
-FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAY := $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/replay_%,$(wildcard tests/fuzz/fuzz_*.c))
+# Tests of what more than one thread touches.
+TSAN := $(filter %_threads,$(UNIT))
+FUZZ_SECONDS ?= 60
 TOOLS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 
 .SECONDARY:
-.PHONY: all programs tests help setup demo check unit sim e2e fuzz fuzz-replay asan tsan lint format perf install clean
+.PHONY: all programs tests help setup demo check unit sim e2e fuzz fuzz-run fuzz-replay asan tsan tsan-run lint format \
+	perf docs install clean
 
 all: programs
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 setup: ## install the Debian packages that are missing
 	@scripts/setup
@@ -76,6 +81,14 @@ $(B)/%.o: %.c
 $(B)/tests/%: $(B)/tests/%.o $(B)/tests/test_support.o $(B)/tests/fake_stream.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PACKAGE_LIBS) -lcmocka -lpthread -lm
 
+# libFuzzer's main, or one of ours that reads each file of a corpus once.
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/test_support.o $(B)/tests/fake_stream.o $(LIB)
+	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(PACKAGE_LIBS) -lcmocka -lpthread -lm
+
+$(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/tests/test_support.o \
+		$(B)/tests/fake_stream.o $(LIB)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PACKAGE_LIBS) -lcmocka -lpthread -lm
+
 $(B)/tests/tools/%: $(B)/tests/tools/%.o
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(shell pkg-config --libs openssl libnghttp2) -lpthread
 
@@ -84,5 +97,61 @@ unit: $(UNIT) ## run the unit tests
 
 sim: $(SIM) ## run the two-stack simulator
 	@scripts/run-tests $(SIM)
+
+e2e: programs ## run the end-to-end tests (root; makes network namespaces); E2E="-k name" narrows
+	@VARIANT=$(VARIANT) /usr/bin/python3 -B -m pytest -q -p no:cacheprovider tests/e2e $(E2E)
+
+fuzz-replay: $(REPLAY) ## give every fuzz target its corpus
+	@for f in $(REPLAY); do $$f tests/fuzz/corpus/$$(basename $$f | sed s/^replay_//) || exit 1; done
+
+fuzz: ## fuzz every target for FUZZ_SECONDS (60) each
+	@$(MAKE) --no-print-directory VARIANT=fuzz fuzz-run
+
+fuzz-run: $(FUZZ)
+	@mkdir -p build/fuzz/found
+	@for f in $(FUZZ); do name=$$(basename $$f | sed s/^fuzz_//); \
+		mkdir -p build/fuzz/corpus/$$name; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/found/$$name- -print_final_stats=1 \
+			-rss_limit_mb=4096 build/fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; done
+
+asan: ## unit tests, simulator and corpora under ASan and UBSan
+	@$(MAKE) --no-print-directory VARIANT=asan unit fuzz-replay
+	@SIM_SEEDS=100 $(MAKE) --no-print-directory VARIANT=asan sim
+
+tsan: ## what shares memory between threads, under TSan
+	@$(MAKE) --no-print-directory VARIANT=tsan tsan-run
+
+tsan-run: $(TSAN)
+	@TSAN_OPTIONS=suppressions=tests/tsan.supp scripts/run-tests $(TSAN)
+
+lint: ## format, dependencies between folders, headers, tables, scripts
+	@scripts/lint
+
+format: ## apply clang-format
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+check: setup ## everything that has to pass (CI)
+	@scripts/check
+
+demo: setup ## build, and show the main job on real traffic; KEEP=1 leaves it running
+	@$(MAKE) --no-print-directory -j$$(nproc) programs
+	@scripts/demo
+
+perf: programs ## the same load against nginx and HAProxy in the same lab
+	@tests/perf/run
+
+docs: programs ## print the references from the tables in the code
+	@$(B)/pollgate reference config >docs/CONFIGURATION.md
+	@$(B)/pollgate reference metrics >docs/METRICS.md
+	@$(B)/pollgate reference commands >docs/COMMANDS.md
+
+install: programs ## install to PREFIX (/usr/local), below DESTDIR
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/pollgate
+	install $(B)/pollgate $(DESTDIR)$(PREFIX)/sbin/pollgate
+	install $(B)/pollgatectl $(DESTDIR)$(PREFIX)/bin/pollgatectl
+	cp -r configs $(DESTDIR)$(PREFIX)/share/pollgate/
+
+clean: ## remove build/
+	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

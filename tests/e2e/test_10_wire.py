@@ -1,0 +1,29 @@
+"""What a network engineer tries first."""
+
+import subprocess
+
+from tests.e2e.conftest import GATEWAY, HTTP, LAB
+from tests.lab import netns
+
+import pytest
+
+
+def test_gateway_answers_ping(gateway):
+    with netns.inside(f"{LAB}-client"):
+        subprocess.run(["ping", "-c", "3", "-i", "0.2", "-w", "30", GATEWAY], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["ping", "-c", "3", "-i", "0.2", "-w", "30", "-s", "1400", GATEWAY], check=True, stdout=subprocess.DEVNULL
+        )
+
+
+def test_closed_port_is_refused_at_once(gateway, client):
+    with pytest.raises(ConnectionRefusedError):
+        client.connect(port=9)
+
+
+def test_metrics_count_frames_of_both_directions(gateway, client, services):
+    before = gateway.metrics()
+    client.curl(f"http://shop.example:{HTTP}/checkout")
+    after = gateway.metrics()
+    for name in ("pollgate_rx_packets_total", "pollgate_tx_packets_total"):
+        assert after.sum(name) > before.sum(name)

@@ -1,0 +1,135 @@
+"""Services that are down, slow, or talk nonsense: the client gets a well-formed answer, the operator the reason."""
+
+import pytest
+
+from tests.e2e.conftest import HTTP, Response, read_to_end, wait_for
+
+URL = f"http://shop.example:{HTTP}"
+
+
+def last_log(gateway, path):
+    return wait_for(
+        lambda: next((e for e in reversed(gateway.access_log()) if e["path"] == path), None), f"log line of {path}"
+    )
+
+
+@pytest.mark.parametrize(
+    "mode, path, status, flags",
+    [
+        ("down", "/checkout/down", 503, "UF"),
+        ("reset", "/checkout/reset", 503, "UC"),
+        ("close", "/checkout/fin", 503, "UC"),
+        ("garbage", "/checkout/garbage", 502, "UPE"),
+        ("stall", "/impatient/stall", 504, "UT"),
+        ("slow:3", "/impatient/slow", 504, "UT"),
+    ],
+)
+def test_failing_service_is_answered_with_its_reason(gateway, client, services, mode, path, status, flags):
+    services.set("checkout", mode)
+    with client.connect() as s, s.makefile("rb") as stream:
+        s.sendall(b"GET %s HTTP/1.1\r\nhost: shop.example\r\n\r\n" % path.encode())
+        answer = Response(stream)
+        assert answer.status == status
+        services.set("checkout", "ok")
+        s.sendall(b"GET /payment HTTP/1.1\r\nhost: shop.example\r\n\r\n")
+        assert Response(stream).status == 200, "the client's connection goes on"
+    assert last_log(gateway, path)["flags"] == flags
+
+
+def test_service_that_dies_in_its_answer_cuts_the_client_off(gateway, client, services):
+    services.set("checkout", "truncate")
+    with client.connect() as s:
+        s.sendall(b"GET /checkout/cut HTTP/1.1\r\nhost: shop.example\r\n\r\n")
+        answer = read_to_end(s)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-length: 100000" in head and len(body) < 100000
+    assert last_log(gateway, "/checkout/cut")["flags"] == "UC"
+
+
+def test_retries_are_seen_by_the_service_and_help_the_client(gateway, client, services):
+    services.set("payment-1", "status:503")
+    services.set("payment-2", "status:503")
+    for i in range(6):
+        assert client.status(f"{URL}/payment/{i}") == 200
+    counts = services.counts()
+    assert counts["payment-3"] == 6
+    assert counts["payment-1"] + counts["payment-2"] >= 6
+    assert gateway.metrics().sum("envoy_cluster_upstream_rq_retry_success") >= 6
+
+
+def test_retries_end(gateway, client, services):
+    services.set("payment", "status:503")
+    assert client.status(f"{URL}/payment/all") == 503
+    assert sum(services.counts().values()) == 4, "one try and three retries"
+    line = last_log(gateway, "/payment/all")
+    assert (line["flags"], line["attempts"]) == ("URX", 4)
+
+
+def test_refused_connections_are_retried(gateway, client, services):
+    services.set("payment-1", "down")
+    for i in range(6):
+        assert client.status(f"{URL}/payment/{i}") == 200
+
+
+def test_failing_endpoint_is_ejected_and_returns(gateway, client, services):
+    cluster = "outbound|80||inventory-service.default.svc.cluster.local"
+    active = "envoy_cluster_outlier_detection_ejections_active"
+    services.set("inventory-2", "status:500")
+
+    def ejected():
+        client.status(f"{URL}/inventory")
+        return gateway.metrics().sum(active, cluster_name=cluster) == 1
+
+    wait_for(ejected, "inventory-2 is ejected")
+    services.reset_counts()
+    for _ in range(20):
+        assert client.status(f"{URL}/inventory") == 200
+    assert services.counts()["inventory-2"] == 0
+    services.set("inventory-2", "ok")
+    wait_for(lambda: gateway.metrics().sum(active, cluster_name=cluster) == 0, "inventory-2 returns")
+    services.reset_counts()
+    for _ in range(6):
+        assert client.status(f"{URL}/inventory") == 200
+    assert services.counts()["inventory-2"] > 0
+    assert gateway.metrics().sum("envoy_cluster_outlier_detection_ejections_enforced_total", cluster_name=cluster) >= 1
+
+
+def test_requests_are_counted_as_istio_counts_them(gateway, client, services):
+    service = "checkout-service.default.svc.cluster.local"
+
+    def count(**labels):
+        return gateway.metrics().sum("istio_requests_total", destination_service=service, reporter="source", **labels)
+
+    ok, failed = count(response_code="200"), count(response_code="503")
+    assert client.status(f"{URL}/checkout") == 200
+    services.set("checkout", "status:503")
+    assert client.status(f"{URL}/checkout") == 503
+    wait_for(lambda: count(response_code="200") == ok + 1, "the 200 is counted")
+    wait_for(lambda: count(response_code="503") == failed + 1, "the 503 is counted")
+    histogram = gateway.metrics().sum("istio_request_duration_milliseconds_count", destination_service=service)
+    assert histogram >= 2
+
+
+def test_mesh_route_serves_the_seeds_host(new_gateway, services, tmp_path):
+    """The seed's payment-service VirtualService is bound to mesh; meshRoutes serves its Host with its retries."""
+    from tests.e2e import shop
+    from tests.e2e.conftest import Client
+
+    mesh = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: payment-service, namespace: default}
+spec:
+  hosts: [payment-service]
+  http:
+    - route: [{destination: {host: payment-service}}]
+      retries: {attempts: 3, perTryTimeout: 2s, retryOn: "5xx,reset,connect-failure,retriable-4xx"}
+      timeout: 10s
+"""
+    gateway = new_gateway(replace={"routes.yaml": shop.VIRTUAL_SERVICE + "---\n" + mesh})
+    client = Client(gateway.config / "ca.crt")
+    services.set("payment-1", "status:500")
+    for _ in range(6):
+        assert client.status(f"http://shop.example:{HTTP}/", "-H", "Host: payment-service") == 200
+    assert services.counts()["payment-1"] > 0
+    assert gateway.stop() == 0

@@ -1,0 +1,195 @@
+"""Reload, drain, health, and what pollgatectl says."""
+
+import json
+import pathlib
+import re
+import subprocess
+import threading
+
+import pytest
+
+from tests.e2e import shop
+from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, Client, Response, wait_for
+from tests.lab import netns
+
+URL = f"http://shop.example:{HTTP}"
+
+
+class Load:
+    """Requests on a few keep-alive connections until stopped; a connection that the gateway announced to close is replaced."""
+
+    def __init__(self, client, n=4):
+        self.client = client
+        self.stopping = threading.Event()
+        self.answered = 0
+        self.failures = []
+        self.threads = [threading.Thread(target=self.run) for _ in range(n)]
+        for t in self.threads:
+            t.start()
+
+    def run(self):
+        while not self.stopping.is_set():
+            try:
+                s = self.client.connect()
+            except OSError:
+                self.stopping.wait(0.01)  # not accepted: not counted
+                continue
+            with s, s.makefile("rb") as stream:
+                try:
+                    closing = False
+                    while not closing and not self.stopping.is_set():
+                        s.sendall(b"GET /checkout/bytes/100 HTTP/1.1\r\nhost: shop.example\r\n\r\n")
+                        answer = Response(stream)
+                        if answer.status != 200 or len(answer.body) != 100:
+                            self.failures.append(answer.status)
+                        self.answered += 1
+                        closing = answer.headers.get("connection") == "close"
+                except Exception as error:  # noqa: BLE001
+                    self.failures.append(repr(error))
+
+    def stop(self):
+        self.stopping.set()
+        for t in self.threads:
+            t.join(60)
+
+
+def test_fifty_reloads_under_load_fail_no_request(gateway, client, services):
+    load = Load(client)
+    routes = gateway.config / "routes.yaml"
+    text = routes.read_text()
+    try:
+        for i in range(50):
+            routes.write_text(text.replace("timeout: 60s", f"timeout: {60 + i}s"))
+            gateway.ctl("reload")
+            answered = load.answered
+            wait_for(lambda: load.answered > answered, "requests go on")
+    finally:
+        routes.write_text(text)
+        gateway.ctl("reload")
+        load.stop()
+    assert not load.failures
+    assert load.answered > 50
+    wait_for(lambda: gateway.metrics().sum("pollgate_snapshots_retired") == 0, "old snapshots are freed")
+
+
+def test_reload_changes_routes_and_endpoints(gateway, client, services):
+    assert client.status(f"{URL}/new") == 404
+    routes = gateway.config / "routes.yaml"
+    text = routes.read_text()
+    routes.write_text(text.replace("prefix: /impatient", "prefix: /new"))
+    try:
+        gateway.ctl("reload")
+        assert client.status(f"{URL}/new") == 200
+    finally:
+        routes.write_text(text)
+        gateway.ctl("reload")
+    assert client.status(f"{URL}/new") == 404
+
+
+def test_broken_reload_changes_nothing_and_says_what_is_wrong(gateway, client, services):
+    routes = gateway.config / "routes.yaml"
+    text = routes.read_text()
+    before = json.loads(gateway.ctl("config").stdout)
+    routes.write_text(text.replace("timeout: 60s", "timeout: 60 apples").replace("hosts: [shop.example]", "hosts: []"))
+    try:
+        answer = gateway.ctl("reload", check=False)
+        assert answer.returncode == 1
+        said = answer.stdout + answer.stderr
+        assert re.search(r"routes\.yaml:\d+:\d+: spec\.http\[0\]\.timeout: ", said)
+        assert re.search(r"routes\.yaml:\d+:\d+: spec\.hosts: ", said)
+        assert client.status(f"{URL}/checkout") == 200
+        after = json.loads(gateway.ctl("config").stdout)
+        assert after["version"] == before["version"]
+    finally:
+        routes.write_text(text)
+        gateway.ctl("reload")
+
+
+def test_sighup_reloads(gateway, client, services):
+    routes = gateway.config / "routes.yaml"
+    text = routes.read_text()
+    routes.write_text(text.replace("prefix: /impatient", "prefix: /hup"))
+    try:
+        gateway.process.send_signal(1)
+        wait_for(lambda: client.status(f"{URL}/hup") == 200, "the new route serves")
+    finally:
+        routes.write_text(text)
+        gateway.ctl("reload")
+
+
+def test_sigterm_under_load_fails_no_accepted_request(new_gateway, services):
+    gateway = new_gateway()
+    client = Client(gateway.config / "ca.crt")
+    load = Load(client)
+    try:
+        wait_for(lambda: load.answered > 200, "load runs")
+        assert gateway.stop() == 0
+    finally:
+        load.stop()
+    assert not load.failures, gateway.output()[-4000:]
+
+
+def test_drain_lets_a_slow_request_finish(new_gateway, services):
+    gateway = new_gateway()
+    client = Client(gateway.config / "ca.crt")
+    with client.connect() as s, s.makefile("rb") as stream:
+        s.sendall(b"GET /checkout/delay/3000 HTTP/1.1\r\nhost: shop.example\r\n\r\n")
+        wait_for(lambda: sum(services.counts().values()) == 1, "the service has the request")
+        assert gateway.stop() == 0
+        answer = Response(stream)
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+
+
+def test_health_and_readiness(gateway):
+    with netns.inside(f"{LAB}-gw"):
+        for path, status in (("/healthz/ready", "200"), ("/healthz/live", "200"), ("/nothing", "404")):
+            said = subprocess.run(
+                ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:15021{path}"],
+                check=True,
+                text=True,
+                stdout=subprocess.PIPE,
+            ).stdout
+            assert said == status
+
+
+def test_pollgatectl_shows_where_the_trouble_is(gateway, client, services):
+    services.set("inventory", "status:500")
+    for _ in range(6):
+        client.status(f"{URL}/inventory")
+    clusters = json.loads(gateway.ctl("clusters").stdout)
+    assert any("inventory-service" in json.dumps(c) for c in clusters["clusters"])
+    routes = gateway.ctl("routes").stdout
+    assert "VirtualService default/shop" in routes
+    said = subprocess.run(
+        [
+            pathlib.Path(gateway.process.args[4]).parent / "pollgatectl",
+            "--socket",
+            gateway.run_dir / "mgmt.sock",
+            "clusters",
+        ],
+        check=True,
+        text=True,
+        stdout=subprocess.PIPE,
+    ).stdout
+    assert "10.77.2.21:8080" in said
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_load_generators_see_no_error(gateway, client, services, tls):
+    if tls:
+        command = ["h2load", "--h1", "-c", "16", "-D", "10", "--connect-to", f"{GATEWAY}:{HTTPS}"]
+        command.append(f"https://shop.example:{HTTPS}/checkout")
+        with netns.inside(f"{LAB}-client"):
+            said = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, timeout=120).stdout
+        assert re.search(r" (\d+) succeeded, 0 failed, 0 errored", said), said
+    else:
+        with netns.inside(f"{LAB}-client"):
+            said = subprocess.run(
+                ["wrk", "-c32", "-t1", "-d10", "-H", "Host: shop.example", f"http://{GATEWAY}:{HTTP}/checkout"],
+                check=True,
+                text=True,
+                stdout=subprocess.PIPE,
+                timeout=120,
+            ).stdout
+        assert "Non-2xx" not in said and "Socket errors" not in said, said
+        assert int(re.search(r"(\d+) requests in", said).group(1)) > 0
