@@ -29,12 +29,12 @@ struct h1_error {
 	unsigned index;      // dense, 0 .. H1_N_ERRORS-1
 };
 
-// The table of errors is h1_error.def: H1_ERROR_ROW(NAME, status, "details", "text"); H1_ERR_NAME is the object.
-#define H1_ERROR_ROW(name, status, details, text) extern const struct h1_error H1_ERR_##name;
+// The table of errors is h1_error.def: H1_ERROR_ROW(NAME, "rule", status, "details", "text"); H1_ERR_NAME is the object.
+#define H1_ERROR_ROW(name, rule, status, details, text) extern const struct h1_error H1_ERR_##name;
 #include "router/h1_error.def"
 
 enum h1_error_index {
-#define H1_ERROR_ROW(name, status, details, text) H1_ERROR_INDEX_##name,
+#define H1_ERROR_ROW(name, rule, status, details, text) H1_ERROR_INDEX_##name,
 #include "router/h1_error.def"
 	H1_N_ERRORS,
 };
@@ -71,18 +71,21 @@ enum h1_result h1_scan(
 
 // 'head' is what h1_scan() delimited, 'len' its length. Fills '*out', whose bytes then point into 'head'. The
 // request's 'scheme' is left empty for origin-form; absolute-form sets scheme, authority and path from the target.
-// Returns NULL, or the error.
+// Host and Transfer-Encoding are not among the fields afterwards: they are 'authority' and 'chunked'. Connection is (see
+// http_remove_hop_by_hop()). Content-Length is, in canonical form. Returns NULL, or the error; '*out' is then half filled,
+// with valid pointers.
 const struct h1_error *h1_parse_request(
 	uint8_t *head, size_t len, const struct h1_limits *limits, struct http_head *out);
 
-// 'to_head' says that the request was HEAD (the response has no body whatever its fields say).
+// As above. HTTP/1.0 answers are accepted whatever 'limits' say. An error's 'status' is for clients: here it means a 502.
 const struct h1_error *h1_parse_response(
 	uint8_t *head, size_t len, const struct h1_limits *limits, struct http_head *out);
 
+// Refuses fields that must not be in trailers (RFC 9110, 6.5.1): framing, routing, authentication, content.
 const struct h1_error *h1_parse_trailers(
 	uint8_t *section, size_t len, const struct h1_limits *limits, struct http_fields *out);
 
-// How a message's body is delimited (RFC 9112, 6.3).
+// How a message's body is delimited (RFC 9112, 6.3). A length of 0 is NONE.
 enum h1_body {
 	H1_BODY_NONE,
 	H1_BODY_LENGTH, // head->content_length
@@ -109,9 +112,11 @@ void h1_chunked_init(struct h1_chunked *c);
 enum h1_result h1_chunked_read(
 	struct h1_chunked *c, struct bytes b, size_t *used, struct bytes *data);
 
-// Encoders write to 'to' and return the length, or 0 if 'cap' is too small. They write exactly the fields given plus
-// what framing asks for: request line / status line, "host", and "transfer-encoding: chunked" when head->chunked. A
-// "content-length" is among the fields or absent. "connection" is written from keep_alive and upgrade.
+// Encoders write to 'to' and return the length, or 0 if 'cap' is too small or the head has a byte that HTTP/1.1 cannot
+// carry where it stands (what came by HTTP/2 or from the configuration may). They write the fields given, less those that
+// they make themselves: request line / status line, "host", "transfer-encoding: chunked" when head->chunked (and then no
+// "content-length"), "connection" from keep_alive and upgrade. Without 'upgrade' an "upgrade" field is left out. An HTTP/1.0
+// head cannot be chunked; a request is always written as HTTP/1.1.
 size_t h1_encode_request(const struct http_head *head, uint8_t *to, size_t cap);
 size_t h1_encode_response(const struct http_head *head, uint8_t *to, size_t cap);
 

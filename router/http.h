@@ -108,5 +108,14 @@ bool http_field_set(struct http_fields *f, struct bytes name, struct bytes value
 unsigned http_field_remove(struct http_fields *f, struct bytes name);
 unsigned http_field_remove_id(struct http_fields *f, enum http_field_id id);
 
+// Takes the next element of a comma-separated list off the front of '*list', without the whitespace around it; empty
+// elements are skipped (RFC 9110, 5.6.1). Returns false when there is none.
+bool http_list_next(struct bytes *list, struct bytes *element);
+
+// Removes what concerns one connection only (RFC 9110, 7.6.1): the fields that Connection names, Connection itself,
+// Keep-Alive, Proxy-Connection, Transfer-Encoding, HTTP2-Settings, and Upgrade unless 'keep_upgrade'. TE becomes "trailers"
+// if it has that, else goes. Returns how many fields went.
+unsigned http_remove_hop_by_hop(struct http_fields *f, bool keep_upgrade);
+
 // Reason phrase of a status code for HTTP/1.1 ("OK"); "" for one that has none.
 const char *http_reason(uint16_t status);

@@ -21,7 +21,8 @@ bool uri_normalize(
 // The host of an authority without its port, as it stands. "[::1]:80" gives "[::1]".
 struct bytes uri_host(struct bytes authority);
 
-// True if 'authority' is a host and an optional port in RFC 3986's alphabet.
+// True if 'authority' is a host (not empty) and an optional port in RFC 3986's alphabet, without user information. A comma is
+// refused, though a reg-name may have one: "a,b" is what a proxy makes of two Host fields.
 bool uri_authority_is_valid(struct bytes authority);
 
 // The first value of 'key' in the query (raw, no decoding). Returns false if the key is not there.
