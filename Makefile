@@ -138,7 +138,7 @@ demo: setup ## build, and show the main job on real traffic; KEEP=1 leaves it ru
 	@scripts/demo
 
 perf: programs ## the same load against nginx and HAProxy in the same lab
-	@tests/perf/run
+	@/usr/bin/python3 -B tests/perf/run.py $(PERF)
 
 docs: programs ## print the references from the tables in the code
 	@$(B)/pollgate reference config >docs/CONFIGURATION.md
