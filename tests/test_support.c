@@ -9,10 +9,10 @@ void test_eal_init(void)
 {
 	static bool done;
 	char program[] = "test", no_huge[] = "--no-huge", memory[] = "-m", megabytes[] = "256";
-	char in_memory[] = "--in-memory", no_pci[] = "--no-pci", no_telemetry[] = "--no-telemetry";
+	char no_files[] = "--no-shconf", no_pci[] = "--no-pci", no_telemetry[] = "--no-telemetry";
 	char level[] = "--log-level=error", lcores[] = "--lcores=0";
-	char *argv[] = {program, no_huge, memory, megabytes, in_memory, no_pci, no_telemetry, level,
-		lcores};
+	char *argv[] = {
+		program, no_huge, memory, megabytes, no_files, no_pci, no_telemetry, level, lcores};
 
 	if (done)
 		return;
