@@ -2,8 +2,9 @@
 // istio_request_bytes, istio_response_bytes, by destination, status, flags and protocol.
 //
 // Each worker has a table with a fixed number of series, allocated at start; when it is full, further label sets count
-// into one overflow series (destination_service="overflow"), so that nothing is lost and nothing grows. The mgmt thread reads the tables while the
-// workers write.
+// into one overflow series (destination_service="overflow"), so that nothing is lost and nothing grows, whatever
+// clients and backends send. Labels are copied when a series is made: it outlives the configuration that named them.
+// The mgmt thread reads the tables while the workers write.
 #pragma once
 
 #include "router/histogram.h"
@@ -36,6 +37,7 @@ struct request_series {
 
 typedef void request_series_fn(void *arg, const struct request_series *s);
 
-// Calls 'fn' for each series of the sum of 'tables' (equal label sets merged). Any thread.
+// Calls 'fn' for each series of the sum of 'tables' (equal label sets merged), in the order of their labels. Any thread but a
+// worker: it allocates.
 void request_metrics_each(
 	struct request_metrics *const *tables, unsigned n_tables, request_series_fn *fn, void *arg);
