@@ -31,13 +31,15 @@ static const struct h1_error *begin_line(
 	bool start_line_due = s->kind != H1_TRAILERS && s->n_lines == 0;
 	unsigned n_fields = s->kind == H1_TRAILERS ? s->n_lines : s->n_lines - 1u;
 
+	if (c == '\r' && start_line_due) {
+		bool first = s->kind == H1_REQUEST && s->state == AT_START;
+
+		*next = AT_EMPTY_LINE_CR;
+		return first ? NULL : &H1_ERR_EMPTY_START_LINE;
+	}
 	if (c == '\r') {
 		*next = AT_LAST_CR;
-		if (!start_line_due)
-			return NULL;
-		*next = AT_EMPTY_LINE_CR;
-		return s->kind == H1_REQUEST && s->state == AT_START ? NULL
-								     : &H1_ERR_EMPTY_START_LINE;
+		return NULL;
 	}
 	if (c == ' ' || c == '\t')
 		return &H1_ERR_OBS_FOLD;

@@ -165,12 +165,7 @@ bool http_list_next(struct bytes *list, struct bytes *element)
 	return true;
 }
 
-// The options of Connection that name the connection's own handling, not a field.
-static bool is_option(struct bytes token)
-{
-	return bytes_equal_nocase(token, BYTES("close"));
-}
-
+// Removes the fields that one Connection field names, but for those that have a rule of their own.
 static unsigned remove_nominated(struct http_fields *f, struct bytes connection)
 {
 	struct bytes token;
@@ -179,12 +174,11 @@ static unsigned remove_nominated(struct http_fields *f, struct bytes connection)
 	while (http_list_next(&connection, &token)) {
 		unsigned kept = 0;
 
-		// "te" has its own rule below; the field "close" does not exist.
-		if (is_option(token) || bytes_equal_nocase(token, BYTES("te"))
+		if (bytes_equal_nocase(token, BYTES("te"))
 			|| bytes_equal_nocase(token, BYTES("upgrade")))
 			continue;
 		for (unsigned i = 0; i < f->n; i++) {
-			// A field that carries the list itself has to outlive the loop.
+			// Connection itself goes last: it is what is being read.
 			if (f->at[i].id != HTTP_FIELD_CONNECTION
 				&& bytes_equal_nocase(f->at[i].name, token)) {
 				n_removed++;
@@ -202,13 +196,10 @@ static unsigned remove_nominated(struct http_fields *f, struct bytes connection)
 // RFC 9110, 10.1.4: of TE only "trailers" can be meant for the next hop too.
 static unsigned reduce_te(struct http_fields *f)
 {
-	struct http_field *te = find(f, BYTES("te"), HTTP_FIELD_TE);
+	uint16_t n = f->n;
 	bool trailers = false;
-	unsigned n;
 
-	if (te == NULL)
-		return 0;
-	for (unsigned i = 0; i < f->n; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		struct bytes list = f->at[i].value, token;
 
 		if (f->at[i].id != HTTP_FIELD_TE)
@@ -216,10 +207,11 @@ static unsigned reduce_te(struct http_fields *f)
 		while (http_list_next(&list, &token))
 			trailers |= bytes_equal_nocase(token, BYTES("trailers"));
 	}
-	n = http_field_remove_id(f, HTTP_FIELD_TE);
 	if (trailers)
-		http_field_add(f, BYTES("te"), BYTES("trailers"));
-	return n;
+		http_field_set(f, BYTES("te"), BYTES("trailers"));
+	else
+		http_field_remove_id(f, HTTP_FIELD_TE);
+	return n - f->n;
 }
 
 unsigned http_remove_hop_by_hop(struct http_fields *f, bool keep_upgrade)
@@ -233,7 +225,6 @@ unsigned http_remove_hop_by_hop(struct http_fields *f, bool keep_upgrade)
 	};
 	unsigned n_removed = 0;
 
-	// Nothing moves a Connection field before the last of them was read: the list is bytes elsewhere.
 	for (unsigned i = 0; i < f->n; i++) {
 		struct bytes list = f->at[i].value;
 		unsigned n;
