@@ -15,7 +15,9 @@
 	((c) == '!' || (c) == '$' || (c) == '&' || (c) == '\'' || (c) == '(' || (c) == ')' \
 		|| (c) == '*' || (c) == '+' || (c) == ';' || (c) == '=')
 #define IS_REG_NAME(c) (IS_UNRESERVED(c) || IS_SUB_DELIM_BUT_COMMA(c))
-#define IS_PATH(c)     (IS_REG_NAME(c) || (c) == ',' || (c) == ':' || (c) == '@' || (c) == '/')
+#define IS_PATH(c)                                                                            \
+	(IS_REG_NAME(c) || (c) == ',' || (c) == ':' || (c) == '@' || (c) == '/' || (c) == '|' \
+		|| (c) == '[' || (c) == ']' || (c) == '^')
 
 #define CLASSES(c)                                                                                \
 	((IS_TOKEN(c) ? HTTP_CHAR_TOKEN : 0) | (IS_DIGIT(c) ? HTTP_CHAR_DIGIT : 0)                \

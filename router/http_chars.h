@@ -13,7 +13,8 @@ enum http_char {
 	HTTP_CHAR_HEX = 1 << 2,
 	HTTP_CHAR_UNRESERVED = 1 << 3, // RFC 3986, 2.3
 	HTTP_CHAR_REG_NAME = 1 << 4,   // unreserved and sub-delims without the comma (see uri.c)
-	HTTP_CHAR_PATH = 1 << 5,       // stands in a path as it is: pchar without "%", and "/"
+	HTTP_CHAR_PATH =
+		1 << 5, // normalisation leaves it as it is (WHATWG URL's path set): not "%", "\\"
 };
 
 extern const uint8_t http_chars[256];

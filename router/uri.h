@@ -14,7 +14,8 @@ struct bytes uri_path(struct bytes target);
 struct bytes uri_query(struct bytes target);
 
 // Drops the fragment and normalises the path of 'target' by 'mode'. '*out' is 'target' itself if nothing changes, else
-// memory of 'a'. Returns false if the path cannot be accepted (NUL or %00, no leading "/") or the arena is full.
+// memory of 'a'. Returns false if the path cannot be accepted (no leading "/"; NUL or %00 unless 'mode' is NONE), or when
+// it has to be changed and does not fit an allocation of the arena.
 bool uri_normalize(
 	struct bytes target, enum path_normalization mode, struct arena *a, struct bytes *out);
 
