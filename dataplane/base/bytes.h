@@ -62,6 +62,8 @@ static inline struct bytes bytes_skip(struct bytes b, size_t n)
 {
 	if (n > b.len)
 		n = b.len;
+	if (n == 0) // an empty run may have no pointer to add to
+		return b;
 	return (struct bytes){b.ptr + n, b.len - n};
 }
 
