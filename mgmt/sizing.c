@@ -1,0 +1,123 @@
+#include "mgmt/sizing.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MIB (UINT64_C(1) << 20)
+
+// What has to be there for one worker besides the process, so that it can serve at all.
+#define PROCESS_MIN    (48 * MIB)
+#define WORKER_MIN     (48 * MIB)
+#define LOG_RING_MIN   (MIB / 2)
+#define LOG_RING_MAX   (8 * MIB)
+#define LOG_RING_SHARE 64 // of the limit
+
+bool sizing_divide(
+	struct sizing *out, uint64_t limit, unsigned n_workers, char error[SIZING_ERROR_SIZE])
+{
+	uint64_t need = PROCESS_MIN + n_workers * WORKER_MIN;
+	uint64_t log_ring = limit / LOG_RING_SHARE / n_workers;
+	uint64_t rest;
+
+	if (limit < need) {
+		snprintf(error, SIZING_ERROR_SIZE,
+			"memory.limit is %llu MiB; %u workers need at least %llu MiB",
+			(unsigned long long)(limit / MIB), n_workers,
+			(unsigned long long)(need / MIB));
+		return false;
+	}
+	if (log_ring < LOG_RING_MIN)
+		log_ring = LOG_RING_MIN;
+	if (log_ring > LOG_RING_MAX)
+		log_ring = LOG_RING_MAX;
+	*out = (struct sizing){.limit = limit, .log_ring = (size_t)log_ring};
+	// Configurations grow with what they serve, which grows with the machine.
+	out->process = PROCESS_MIN + (limit - need) / 8;
+	rest = limit - out->process - n_workers * log_ring;
+	out->dataplane = rest / 2;
+	out->router = rest - out->dataplane;
+	return true;
+}
+
+static const char *port_device(const struct appliance_port *p)
+{
+	switch (p->driver) {
+	case PORT_AF_XDP:
+	case PORT_AF_PACKET:
+	case PORT_TAP: return p->interface;
+	case PORT_MEMIF: return p->memif_socket;
+	case PORT_PCI: return p->pci_address;
+	case PORT_DEVARGS: return p->devargs;
+	}
+	return NULL;
+}
+
+static enum port_kind port_kind(enum port_driver driver)
+{
+	switch (driver) {
+	case PORT_AF_XDP: return PORT_KIND_AF_XDP;
+	case PORT_AF_PACKET: return PORT_KIND_AF_PACKET;
+	case PORT_TAP: return PORT_KIND_TAP;
+	case PORT_MEMIF: return PORT_KIND_MEMIF;
+	case PORT_PCI: return PORT_KIND_PCI;
+	case PORT_DEVARGS: return PORT_KIND_DEVARGS;
+	}
+	return PORT_KIND_DEVARGS;
+}
+
+static int port_checksum(const char *name)
+{
+	static const struct {
+		const char *name;
+		enum csum_policy policy;
+	} policies[] = {
+		{"verify",         CSUM_VERIFY        },
+		{"trust",          CSUM_TRUST         },
+		{"accept-partial", CSUM_ACCEPT_PARTIAL},
+	};
+
+	for (unsigned i = 0; name != NULL && i < sizeof(policies) / sizeof(policies[0]); i++) {
+		if (strcmp(policies[i].name, name) == 0)
+			return (int)policies[i].policy;
+	}
+	return -1;
+}
+
+static int hugepages(const struct appliance *a)
+{
+	switch (a->hugepages) {
+	case HUGEPAGES_PREFER: return DATAPLANE_HUGEPAGES_PREFER;
+	case HUGEPAGES_REQUIRE: return DATAPLANE_HUGEPAGES_REQUIRE;
+	case HUGEPAGES_OFF: return DATAPLANE_HUGEPAGES_OFF;
+	}
+	return DATAPLANE_HUGEPAGES_PREFER;
+}
+
+void sizing_dataplane_config(
+	struct dataplane_config *out, const struct appliance *a, const struct sizing *s)
+{
+	*out = (struct dataplane_config){
+		.cores = a->cores,
+		.adaptive = a->idle_adaptive,
+		.hugepages = hugepages(a),
+		.memory_bytes = s->dataplane,
+		.n_ports = a->n_ports,
+	};
+	for (unsigned i = 0; i < a->n_ports; i++) {
+		const struct appliance_port *from = &a->ports[i];
+		struct port_config *to = &out->ports[i];
+
+		*to = (struct port_config){
+			.name = from->name,
+			.kind = port_kind(from->driver),
+			.device = port_device(from),
+			.shared = from->shared,
+			.n_addresses = from->n_addresses,
+			.gateway = from->gateway,
+			.mtu = from->mtu,
+			.checksum = port_checksum(from->checksum),
+		};
+		memcpy(to->addresses, from->addresses, sizeof(to->addresses));
+		memcpy(to->prefix_len, from->prefix_len, sizeof(to->prefix_len));
+	}
+}
