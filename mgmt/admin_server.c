@@ -43,6 +43,15 @@ struct admin_server {
 	struct admin_client clients[ADMIN_SERVER_MAX_CLIENTS];
 };
 
+// A last line that nobody waits for: what does not fit is lost with the connection.
+static void refuse(int fd, enum admin_code code, const char *why)
+{
+	char line[128];
+	int len = snprintf(line, sizeof(line), "%04u %s\n", (unsigned)code, why);
+
+	(void)!send(fd, line, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static void client_close(struct admin_client *c)
 {
 	loop_remove(c->server->loop, &c->source);
@@ -109,7 +118,11 @@ static bool client_run(struct admin_client *c, uint64_t now_us)
 		if (!client_send(c, now_us))
 			return false;
 	}
-	if (c->out == NULL && (c->closing || c->n_in == sizeof(c->in))) {
+	if (c->out == NULL && c->n_in == sizeof(c->in)) {
+		refuse(c->source.fd, ADMIN_CODE_ARGUMENTS, "the line is too long");
+		c->closing = true;
+	}
+	if (c->out == NULL && c->closing) {
 		client_close(c);
 		return false;
 	}
@@ -170,8 +183,6 @@ static struct admin_client *free_client(struct admin_server *s)
 
 static void on_connection(struct loop_source *source, uint32_t events, uint64_t now_us)
 {
-	static const char busy[] = "8000 too many clients of the control socket\n";
-	static const char denied[] = "8000 only root and the gateway's own user may\n";
 	struct admin_server *s = source->arg;
 	int fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct admin_client *c = free_client(s);
@@ -180,12 +191,12 @@ static void on_connection(struct loop_source *source, uint32_t events, uint64_t 
 	if (fd < 0)
 		return;
 	if (!peer_is_allowed(fd)) {
-		(void)!send(fd, denied, sizeof(denied) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		refuse(fd, ADMIN_CODE_FAILED, "only root and the gateway's own user may");
 		close(fd);
 		return;
 	}
 	if (c == NULL) {
-		(void)!send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		refuse(fd, ADMIN_CODE_FAILED, "too many clients of the control socket");
 		close(fd);
 		return;
 	}

@@ -208,6 +208,22 @@ void http_endpoint_free(struct http_endpoint **ep)
 	free(e);
 }
 
+uint16_t http_endpoint_port(const struct http_endpoint *e)
+{
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(e->daemon, MHD_DAEMON_INFO_LISTEN_FD);
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address;
+	socklen_t len = sizeof(address);
+
+	if (info == NULL || getsockname(info->listen_fd, &address.any, &len) != 0)
+		return 0;
+	return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
+}
+
 uint64_t http_endpoint_deadline(const struct http_endpoint *e, uint64_t now_us)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
