@@ -64,6 +64,9 @@ bool tls_certificate_check(const struct tls_certificate_config *c, int64_t now_s
 
 struct tls_worker_config {
 	uint32_t max_connections;
+	// Plaintext buffers of 16 KB, held only while a connection has plaintext; 0: a quarter of max_connections,
+	// at least 64 and at most 4096.
+	uint32_t n_buffers;
 	uint32_t handshake_timeout_us;
 	struct timer_wheel *timers;
 	struct tls_stats *stats; // borrowed
@@ -72,9 +75,19 @@ struct tls_worker_config {
 struct tls_worker *tls_worker_new(const struct tls_worker_config *config);
 void tls_worker_free(struct tls_worker **wp); // asserts that no connection is left
 
+// Encrypts what was written in this turn, and gives another chance to connections that had to wait for a
+// buffer or for their handshake's share of the turn. Call it once each loop turn, after everything else that
+// writes: without it small writes never leave. Calls on_event(). Returns true if there is more to do in the
+// next turn.
+bool tls_worker_turn(struct tls_worker *w, uint64_t now_us);
+
 // Puts TLS over '*lower' (taken and cleared, becomes owned by the returned stream). The new stream reports
 // STREAM_CONNECTED when the handshake is done, or STREAM_CLOSED with TLS_HANDSHAKE or CONNECT_TIMEOUT. Returns
 // NULL when the pool is empty; '*lower' is then still the caller's. Takes a reference on 'server'.
+//
+// Ends: a close_notify makes stream_read_ended() true. A FIN without one is STREAM_CLOSED with TLS_TRUNCATED;
+// what was decrypted stays readable, stream_close() still delivers what was written, and the owner decides
+// whether something is missing. stream_close() after a failed handshake delivers the alert.
 struct stream *tls_accept(struct tls_worker *w, struct tls_server *server, struct stream **lower,
 	stream_event_fn *on_event, void *owner, uint64_t now_us);
 
@@ -100,4 +113,14 @@ int tls_alloc_install(void);
 // To be called once on each worker's thread: sizes its allocator, so that no OpenSSL call on the thread
 // reaches malloc while memory lasts. 'bytes' is the arena's size.
 int tls_alloc_thread_init(size_t bytes);
+// Blocks of the thread that others still hold stay valid; the arena is then left to the process's end.
 void tls_alloc_thread_fini(void);
+
+struct tls_alloc_usage {
+	size_t arena_bytes; // 0: the thread has no arena
+	size_t carved_bytes;
+	uint64_t n_fallbacks;
+};
+
+// Of the calling thread.
+void tls_alloc_usage(struct tls_alloc_usage *out);

@@ -1,0 +1,58 @@
+// The other side of TLS in tests: certificates made on the spot, and an OpenSSL client over memory BIOs at
+// one end of a fake stream. The client moves only in tls_peer_step().
+#pragma once
+
+#include "dataplane/stream.h"
+#include "tls/tls.h"
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+
+enum tls_key_kind {
+	TLS_KEY_P256,
+	TLS_KEY_RSA,
+};
+
+#define TLS_PEM_SIZE 4096
+
+struct tls_pem {
+	char certificate[TLS_PEM_SIZE];
+	char key[TLS_PEM_SIZE];
+};
+
+// A self-signed certificate for 'name', valid from 'not_before_s' to 'not_after_s' (offsets from now).
+void tls_pem_make(struct tls_pem *out, enum tls_key_kind kind, const char *name, long not_before_s,
+	long not_after_s);
+struct tls_certificate_config tls_pem_config(const struct tls_pem *p, const char *name);
+
+struct tls_peer_options {
+	const char *sni; // NULL: none
+	int version;     // TLS1_2_VERSION, TLS1_3_VERSION, or 0 for both
+	const char *ciphers;
+	const char *alpn; // in wire form: "\x02h2"
+	const char *groups;
+	SSL_SESSION *session; // to resume; borrowed
+};
+
+struct tls_peer {
+	SSL_CTX *ctx;
+	SSL *ssl;
+	BIO *in;
+	BIO *out;
+	struct stream *end;
+	bool connected;
+	bool ended;           // close_notify came
+	int error;            // of SSL_get_error(), if the connection broke
+	SSL_SESSION *session; // the newest ticket
+};
+
+void tls_peer_init(struct tls_peer *p, struct stream *end, const struct tls_peer_options *options);
+void tls_peer_fini(struct tls_peer *p);
+
+// Moves ciphertext both ways and shakes hands. Returns false if nothing moved.
+bool tls_peer_step(struct tls_peer *p);
+
+// Bytes of the application. Reading moves what is there first.
+size_t tls_peer_read(struct tls_peer *p, void *out, size_t cap);
+void tls_peer_write(struct tls_peer *p, struct bytes b);
+void tls_peer_shutdown(struct tls_peer *p); // close_notify
