@@ -1,0 +1,140 @@
+#include "dataplane/netdev.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int ask(int fd, const char *name, unsigned long request, struct ifreq *r)
+{
+	snprintf(r->ifr_name, sizeof(r->ifr_name), "%s", name);
+	return ioctl(fd, request, r) == 0 ? 0 : -errno;
+}
+
+static int ask_ethtool(int fd, const char *name, void *command)
+{
+	struct ifreq r = {.ifr_data = command};
+
+	return ask(fd, name, SIOCETHTOOL, &r);
+}
+
+static bool carries_default_route(const char *name)
+{
+	FILE *f = fopen("/proc/self/net/route", "r");
+	char line[256];
+	bool found = false;
+
+	if (f == NULL)
+		return false;
+	while (!found && fgets(line, sizeof(line), f) != NULL) {
+		char iface[64];
+		unsigned long dst, mask;
+
+		// Iface Destination Gateway Flags RefCnt Use Metric Mask ...
+		if (sscanf(line, "%63s %lx %*x %*x %*d %*d %*d %lx", iface, &dst, &mask) == 3)
+			found = dst == 0 && mask == 0 && strcmp(iface, name) == 0;
+	}
+	fclose(f);
+	return found;
+}
+
+int netdev_read(const char *name, struct netdev *out)
+{
+	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
+	struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
+	struct ifreq r = {0}, mtu = {0};
+	int fd, result;
+
+	*out = (struct netdev){.index = if_nametoindex(name), .n_rx_queues = 1};
+	if (out->index == 0)
+		return -ENODEV;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	result = ask(fd, name, SIOCGIFFLAGS, &r);
+	out->up = (r.ifr_flags & IFF_UP) != 0;
+	out->loopback = (r.ifr_flags & IFF_LOOPBACK) != 0;
+	if (ask(fd, name, SIOCGIFMTU, &mtu) == 0)
+		out->mtu = (uint16_t)mtu.ifr_mtu;
+	if (ask_ethtool(fd, name, &driver) == 0)
+		snprintf(out->driver, sizeof(out->driver), "%s", driver.driver);
+	// NICs count pairs as "combined", veth counts directions apart.
+	if (ask_ethtool(fd, name, &channels) == 0
+		&& channels.combined_count + channels.rx_count > 0)
+		out->n_rx_queues = channels.combined_count + channels.rx_count;
+	close(fd);
+	out->has_default_route = carries_default_route(name);
+	if (bpf_xdp_query_id((int)out->index, 0, &out->xdp_program) != 0)
+		out->xdp_program = 0;
+	return result;
+}
+
+int netdev_set_up(const char *name)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq r = {0};
+	int result;
+
+	if (fd < 0)
+		return -errno;
+	result = ask(fd, name, SIOCGIFFLAGS, &r);
+	if (result == 0 && (r.ifr_flags & IFF_UP) == 0) {
+		r.ifr_flags = (short)(r.ifr_flags | IFF_UP);
+		result = ask(fd, name, SIOCSIFFLAGS, &r);
+	}
+	close(fd);
+	return result;
+}
+
+bool netdev_kernel_owns_ip4(uint32_t be)
+{
+	struct ifaddrs *all;
+	bool found = false;
+
+	if (getifaddrs(&all) != 0)
+		return false;
+	for (const struct ifaddrs *a = all; a != NULL; a = a->ifa_next) {
+		struct sockaddr_in in;
+
+		if (a->ifa_addr == NULL || a->ifa_addr->sa_family != AF_INET)
+			continue;
+		memcpy(&in, a->ifa_addr, sizeof(in));
+		found |= in.sin_addr.s_addr == be;
+	}
+	freeifaddrs(all);
+	return found;
+}
+
+bool netdev_is_virtual(const struct netdev *d)
+{
+	static const char *const drivers[] = {
+		"veth", "tun", "macvlan", "ipvlan", "bridge", "bonding", "dummy", "virtio_net"};
+
+	for (unsigned i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
+		if (strcmp(d->driver, drivers[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+void netdev_list(char *out, size_t size)
+{
+	struct if_nameindex *all = if_nameindex();
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (const struct if_nameindex *i = all; i != NULL && i->if_index != 0; i++) {
+		if (len < size)
+			len += (size_t)snprintf(
+				out + len, size - len, "%s%s", len > 0 ? ", " : "", i->if_name);
+	}
+	if_freenameindex(all);
+}

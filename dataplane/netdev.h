@@ -1,0 +1,31 @@
+// What the kernel says about one of its network interfaces, and the little we ask of it. For ports that
+// sit on top of one (AF_XDP, AF_PACKET). Start-up only; works in whatever network namespace we are in.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct netdev {
+	char driver[32]; // "veth", "ixgbe"; "" if it does not say
+	unsigned index;
+	unsigned n_rx_queues;
+	uint16_t mtu;
+	bool up;
+	bool loopback;
+	bool has_default_route;
+	uint32_t xdp_program; // id of the attached one, 0: none
+};
+
+// Returns 0, or -ENODEV and the like.
+int netdev_read(const char *name, struct netdev *out);
+int netdev_set_up(const char *name);
+
+// True if the kernel has 'be' as an address of any interface.
+bool netdev_kernel_owns_ip4(uint32_t be);
+
+// True for interfaces whose sender is this very kernel, which leaves checksums unfinished.
+bool netdev_is_virtual(const struct netdev *d);
+
+// Names of all interfaces, ", " between them.
+void netdev_list(char *out, size_t size);

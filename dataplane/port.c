@@ -1,0 +1,363 @@
+#include "dataplane/port.h"
+
+#include "dataplane/base/log.h"
+#include "dataplane/eal.h"
+#include "dataplane/mbuf.h"
+#include "dataplane/netdev.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <rte_dev.h>
+#include <rte_ethdev.h>
+#include <stdio.h>
+#include <string.h>
+
+LOG_MODULE("port")
+
+#define RX_DESCRIPTORS 1024u
+#define TX_DESCRIPTORS 1024u
+#define QUEUE_HOLDS    (2u * 2048) // AF_XDP's rings are the largest: 2048 to fill, 2048 on the way out
+#define L2_OVERHEAD    (RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN)
+#define MTU_MAX        (MBUF_ROOM - L2_OVERHEAD)
+#define MTU_MIN        576u // RFC 791: every host takes this much
+
+// What dev_info does not tell. The table only takes rights away or adds care; a driver without a row is
+// believed. 'csum' is the policy on hardware, 'csum_virtual' on an interface whose peer is this kernel.
+static const struct quirk {
+	const char *driver;
+	bool believe_csum_flags; // else the policy below decides
+	enum csum_policy csum;
+	enum csum_policy csum_virtual;
+	bool own_mac; // the device's address is also that of the kernel's end of the wire
+} quirks[] = {
+	{"net_af_xdp",      false, CSUM_VERIFY,         CSUM_ACCEPT_PARTIAL, false},
+	{"net_af_packet",   false, CSUM_VERIFY,         CSUM_ACCEPT_PARTIAL, false},
+	{"net_tap",         false, CSUM_VERIFY,         CSUM_VERIFY,         true },
+	{"net_memif",       false, CSUM_VERIFY,         CSUM_VERIFY,         false},
+	{"net_virtio",      false, CSUM_ACCEPT_PARTIAL, CSUM_ACCEPT_PARTIAL, false},
+	{"net_virtio_user", false, CSUM_ACCEPT_PARTIAL, CSUM_ACCEPT_PARTIAL, false},
+	{"net_null",        false, CSUM_VERIFY,         CSUM_VERIFY,         false},
+	{"net_ring",        false, CSUM_VERIFY,         CSUM_VERIFY,         false},
+	{"net_pcap",        false, CSUM_VERIFY,         CSUM_VERIFY,         false},
+};
+
+static const struct quirk unknown_driver = {NULL, true, CSUM_VERIFY, CSUM_VERIFY, false};
+
+static const struct quirk *quirk_of(const char *driver)
+{
+	for (unsigned i = 0; i < sizeof(quirks) / sizeof(quirks[0]); i++) {
+		if (strcmp(quirks[i].driver, driver) == 0)
+			return &quirks[i];
+	}
+	return &unknown_driver;
+}
+
+#define fail(result, format, ...) \
+	(snprintf(error, error_size, "port \"%s\": " format, config->name, __VA_ARGS__), (result))
+
+const char *port_csum_name(enum csum_policy policy)
+{
+	switch (policy) {
+	case CSUM_VERIFY: return "verify";
+	case CSUM_TRUST: return "trust";
+	case CSUM_ACCEPT_PARTIAL: return "accept-partial";
+	}
+	return "?";
+}
+
+uint32_t port_mbufs_needed(unsigned n_queues)
+{
+	return n_queues * QUEUE_HOLDS;
+}
+
+static bool sits_on_kernel_interface(const struct port_config *config)
+{
+	return config->kind == PORT_KIND_AF_XDP || config->kind == PORT_KIND_AF_PACKET;
+}
+
+bool port_needs_pages(const struct port_config *config)
+{
+	struct netdev d;
+
+	return config->kind == PORT_KIND_AF_XDP && netdev_read(config->device, &d) == 0
+		&& !netdev_is_virtual(&d);
+}
+
+// AF_PACKET leaves the kernel in: it would reset our connections if the address were its own too.
+static int check_addresses(const struct port_config *config, char *error, size_t error_size)
+{
+	for (unsigned i = 0; i < config->n_addresses; i++) {
+		const struct ip_addr *a = &config->addresses[i];
+		char text[IP_ENDPOINT_TEXT_SIZE];
+
+		ip_addr_print(a, text);
+		if (!ip_addr_is_v4(a))
+			return fail(-EAFNOSUPPORT,
+				"address %s: IPv6 is not supported yet; expected IPv4", text);
+		if (config->kind == PORT_KIND_AF_PACKET && netdev_kernel_owns_ip4(ip_addr_v4(a)))
+			return fail(-EADDRINUSE,
+				"the kernel has address %s too and would reset every connection to it; "
+				"remove it from the kernel (ip address del), or use driver af_xdp",
+				text);
+	}
+	return 0;
+}
+
+static int check_interface(const struct port_config *config, char *error, size_t error_size)
+{
+	struct netdev d;
+	char names[256];
+	int result = netdev_read(config->device, &d);
+
+	if (result == -ENODEV) {
+		netdev_list(names, sizeof(names));
+		return fail(result,
+			"there is no interface \"%s\" in this network namespace; expected one of %s",
+			config->device, names);
+	}
+	if (result != 0)
+		return fail(result, "interface \"%s\": %s", config->device, strerror(-result));
+	if (d.loopback)
+		return fail(-EINVAL,
+			"interface \"%s\" is the loopback and has no Ethernet; expected another",
+			config->device);
+	if (config->kind != PORT_KIND_AF_XDP)
+		return 0;
+	if (d.has_default_route)
+		return fail(-EBUSY,
+			"interface \"%s\" carries the kernel's default route, and AF_XDP would take all its "
+			"traffic; give the gateway an interface of its own, or remove the route",
+			config->device);
+	if (strcmp(d.driver, "veth") == 0 && d.n_rx_queues > 1)
+		return fail(-EINVAL,
+			"veth \"%s\" has %u receive queues, and traffic of all but the first would be lost; "
+			"set one with: ethtool -L %s rx 1 tx 1",
+			config->device, d.n_rx_queues, config->device);
+	return 0;
+}
+
+int port_check(const struct port_config *config, char *error, size_t error_size)
+{
+	int result;
+
+	if (config->device == NULL || *config->device == '\0')
+		return fail(-EINVAL, "no device is given; expected %s",
+			config->kind == PORT_KIND_PCI ? "a PCI address" : "an interface");
+	if (config->shared)
+		return fail(-ENOTSUP,
+			"\"addressing: shared\" is not supported yet; expected \"%s\"", "own");
+	if (config->mtu != 0 && (config->mtu < MTU_MIN || config->mtu > MTU_MAX))
+		return fail(-EINVAL, "MTU %u does not fit; expected %u to %u", config->mtu, MTU_MIN,
+			MTU_MAX);
+	if (config->kind == PORT_KIND_TAP && strlen(config->device) >= IFNAMSIZ)
+		return fail(-EINVAL,
+			"interface name \"%s\" is too long; expected at most %d characters",
+			config->device, IFNAMSIZ - 1);
+	result = check_addresses(config, error, error_size);
+	if (result == 0 && sits_on_kernel_interface(config))
+		result = check_interface(config, error, error_size);
+	return result;
+}
+
+// The text that makes DPDK create the device, and the name that it has then.
+static void write_devargs(const struct port_config *config, unsigned index, unsigned n_queues,
+	bool is_virtual, char *devargs, size_t size)
+{
+	switch (config->kind) {
+	case PORT_KIND_AF_XDP:
+		// An empty poll of a veth costs a system call unless busy polling is off; a NIC wants it.
+		snprintf(devargs, size, "net_af_xdp%u,iface=%s,start_queue=0,queue_count=%u%s",
+			index, config->device, n_queues, is_virtual ? ",busy_budget=0" : "");
+		break;
+	case PORT_KIND_AF_PACKET:
+		snprintf(devargs, size, "net_af_packet%u,iface=%s,qpairs=1", index, config->device);
+		break;
+	case PORT_KIND_TAP:
+		snprintf(devargs, size, "net_tap%u,iface=%s", index, config->device);
+		break;
+	case PORT_KIND_MEMIF:
+		snprintf(devargs, size, "net_memif%u,role=client,id=0,socket-abstract=no,socket=%s",
+			index, config->device);
+		break;
+	case PORT_KIND_PCI:
+	case PORT_KIND_DEVARGS: snprintf(devargs, size, "%s", config->device); break;
+	}
+}
+
+// Creates the device (a PCI one exists since the EAL's start) and finds its number.
+static int probe(struct port *p, const struct port_config *config, unsigned index,
+	unsigned n_queues, bool is_virtual, char *error, size_t error_size)
+{
+	char devargs[512];
+	int result = 0;
+
+	write_devargs(config, index, n_queues, is_virtual, devargs, sizeof(devargs));
+	snprintf(p->device_name, sizeof(p->device_name), "%.*s", (int)strcspn(devargs, ","),
+		devargs);
+	eal_take_words();
+	if (config->kind != PORT_KIND_PCI)
+		result = rte_dev_probe(devargs);
+	if (result == 0 && rte_eth_dev_get_port_by_name(p->device_name, &p->id) != 0)
+		result = -ENODEV;
+	if (result != 0)
+		return fail(result, "DPDK cannot open \"%s\": %s (it said: %s)", devargs,
+			strerror(-result), eal_take_words());
+	p->is_open = true;
+	return 0;
+}
+
+static void choose_mac(struct port *p)
+{
+	struct rte_ether_addr mac;
+
+	rte_eth_macaddr_get(p->id, &mac);
+	if (quirk_of(p->driver)->own_mac) { // locally administered, and different from the kernel's
+		mac.addr_bytes[0] |= 2;
+		mac.addr_bytes[5] ^= 1;
+	}
+	memcpy(p->mac, mac.addr_bytes, sizeof(p->mac));
+}
+
+static int setup_queues(struct port *p, const struct port_config *config,
+	const struct rte_eth_dev_info *info, struct rte_mempool *pool, char *error,
+	size_t error_size)
+{
+	struct rte_eth_rxconf rx = info->default_rxconf;
+	struct rte_eth_txconf tx = info->default_txconf;
+	uint16_t n_rx = RX_DESCRIPTORS, n_tx = TX_DESCRIPTORS;
+	int socket = rte_eth_dev_socket_id(p->id), result;
+
+	result = rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &n_rx, &n_tx);
+	for (uint16_t q = 0; q < p->n_queues && result == 0; q++) {
+		result = rte_eth_rx_queue_setup(p->id, q, n_rx, (unsigned)socket, &rx, pool);
+		if (result == 0)
+			result = rte_eth_tx_queue_setup(p->id, q, n_tx, (unsigned)socket, &tx);
+	}
+	if (result != 0)
+		return fail(result, "queues of \"%s\" cannot be set up: %s (DPDK said: %s)",
+			config->device, strerror(-result), eal_take_words());
+	return 0;
+}
+
+// Both directions' offloads stay off but for the receive checksum flags: the stack writes whole checksums.
+static int configure(struct port *p, const struct port_config *config, bool is_virtual,
+	struct rte_mempool *pool, char *error, size_t error_size)
+{
+	const uint64_t csum_flags = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+	struct rte_eth_conf conf = {.rxmode.mtu = p->mtu};
+	struct rte_eth_dev_info info;
+	const struct quirk *quirk;
+	int result = rte_eth_dev_info_get(p->id, &info);
+
+	if (result != 0)
+		return fail(result, "\"%s\" tells nothing about itself: %s", config->device,
+			strerror(-result));
+	p->driver = info.driver_name;
+	quirk = quirk_of(p->driver);
+	if (p->n_queues > info.max_rx_queues)
+		p->n_queues = info.max_rx_queues;
+	if (p->n_queues > info.max_tx_queues)
+		p->n_queues = info.max_tx_queues;
+	if (info.max_mtu != 0 && p->mtu > info.max_mtu)
+		return fail(-EINVAL, "MTU %u is too large for %s; expected at most %u", p->mtu,
+			p->driver, info.max_mtu);
+
+	p->csum = is_virtual ? quirk->csum_virtual : quirk->csum;
+	if (quirk->believe_csum_flags && (info.rx_offload_capa & csum_flags) == csum_flags) {
+		conf.rxmode.offloads |= csum_flags;
+		p->csum = CSUM_TRUST;
+	}
+	if (config->checksum >= 0)
+		p->csum = (enum csum_policy)config->checksum;
+	if (p->n_queues > 1 && (info.flow_type_rss_offloads & RTE_ETH_RSS_NONFRAG_IPV4_TCP) != 0) {
+		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		conf.rx_adv_conf.rss_conf.rss_hf = RTE_ETH_RSS_NONFRAG_IPV4_TCP;
+	}
+	result = rte_eth_dev_configure(p->id, p->n_queues, p->n_queues, &conf);
+	if (result != 0)
+		return fail(result, "\"%s\" refuses %u queues: %s (DPDK said: %s)", config->device,
+			p->n_queues, strerror(-result), eal_take_words());
+	return setup_queues(p, config, &info, pool, error, error_size);
+}
+
+// What is true of the interface below, and makes it ready.
+static int prepare_interface(
+	const struct port_config *config, struct netdev *d, char *error, size_t error_size)
+{
+	int result = netdev_read(config->device, d);
+
+	if (result == 0 && !d->up) {
+		log_info("interface was down, now up interface=%s", config->device);
+		result = netdev_set_up(config->device);
+	}
+	if (result != 0)
+		return fail(result, "interface \"%s\": %s", config->device, strerror(-result));
+	if (config->kind == PORT_KIND_AF_XDP && d->xdp_program != 0)
+		log_warning(
+			"an XDP program is attached already, left by a process that was killed or is "
+			"still running; it is replaced interface=%s program=%u",
+			config->device, d->xdp_program);
+	return 0;
+}
+
+int port_open(struct port *p, const struct port_config *config, unsigned index, unsigned n_workers,
+	struct rte_mempool *pool, char *error, size_t error_size)
+{
+	struct netdev below = {.n_rx_queues = n_workers};
+	unsigned n_queues = n_workers;
+	bool is_virtual = false;
+	int result = 0;
+
+	*p = (struct port){.name = config->name};
+	if (sits_on_kernel_interface(config)) {
+		result = prepare_interface(config, &below, error, error_size);
+		if (result != 0)
+			return result;
+		is_virtual = netdev_is_virtual(&below);
+	}
+	if (n_queues > below.n_rx_queues)
+		n_queues = below.n_rx_queues;
+	result = probe(p, config, index, n_queues, is_virtual, error, error_size);
+	if (result != 0)
+		return result;
+	p->n_queues = (uint16_t)n_queues;
+	p->mtu = config->mtu != 0 ? config->mtu : below.mtu != 0 ? below.mtu : RTE_ETHER_MTU;
+	if (p->mtu > MTU_MAX) {
+		result = fail(-EINVAL,
+			"MTU %u of \"%s\" does not fit a buffer; expected at most %u (ip link set, or mtu)",
+			p->mtu, config->device, MTU_MAX);
+		goto out;
+	}
+	result = configure(p, config, is_virtual, pool, error, error_size);
+	if (result != 0)
+		goto out;
+	if (config->mtu != 0 && config->mtu != below.mtu)
+		rte_eth_dev_set_mtu(p->id, config->mtu);
+	result = rte_eth_dev_start(p->id);
+	if (result != 0) {
+		result = fail(result, "\"%s\" does not start: %s (DPDK said: %s)", config->device,
+			strerror(-result), eal_take_words());
+		goto out;
+	}
+	choose_mac(p);
+	log_info("open port=%s driver=%s device=%s queues=%u mtu=%u checksum=%s", p->name,
+		p->driver, config->device, p->n_queues, p->mtu, port_csum_name(p->csum));
+out:
+	if (result != 0)
+		port_close(p);
+	return result;
+}
+
+void port_close(struct port *p)
+{
+	struct rte_eth_dev_info info = {0};
+
+	if (!p->is_open)
+		return;
+	p->is_open = false;
+	rte_eth_dev_info_get(p->id, &info);
+	rte_eth_dev_stop(p->id);
+	rte_eth_dev_close(p->id);
+	if (info.device != NULL)
+		rte_dev_remove(info.device);
+}

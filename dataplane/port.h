@@ -1,0 +1,45 @@
+// A port: one Ethernet device of DPDK, opened from its line of the configuration. What a driver can do is
+// asked (rte_eth_dev_info) and obeyed; where it says too much or too little a row of the quirk table in
+// port.c corrects it. Nothing above knows which driver it has.
+//
+// mgmt thread; the queues are polled by the workers.
+#pragma once
+
+#include "dataplane/dataplane.h"
+
+#include <rte_mempool.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct port {
+	const char *name; // borrowed from the configuration
+	const char *driver;
+	uint16_t id; // of the Ethernet device
+	bool is_open;
+	uint16_t n_queues; // receive and transmit, in pairs; the first n workers have one each
+	uint16_t mtu;
+	uint8_t mac
+		[6]; // what the stack uses; not the device's where the kernel has that one itself
+	enum csum_policy csum;
+	char device_name[64];
+};
+
+// Buffers that 'n_queues' queues of any driver may hold, so that the pool can be sized before a port is open.
+uint32_t port_mbufs_needed(unsigned n_queues);
+
+// True if the device may read buffers by itself, page by page (enum mbuf_layout).
+bool port_needs_pages(const struct port_config *config);
+
+// Checks what can be checked before the EAL runs and nothing is touched yet. Returns 0, or a negative errno and a
+// sentence that starts with the port's name.
+int port_check(const struct port_config *config, char *error, size_t error_size);
+
+// Opens and starts the device with buffers from 'pool'. 'index' makes its name unique. As port_check().
+int port_open(struct port *p, const struct port_config *config, unsigned index, unsigned n_workers,
+	struct rte_mempool *pool, char *error, size_t error_size);
+
+// Stops the device; an XDP program is detached with it. Harmless for a port that is not open.
+void port_close(struct port *p);
+
+const char *port_csum_name(enum csum_policy policy);

@@ -1,0 +1,540 @@
+#include "dataplane/worker_thread.h"
+
+#include "dataplane/base/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_malloc.h>
+#include <rte_pause.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+LOG_MODULE("worker")
+
+#define BURST      32u
+#define BACKLOG    1024u // frames kept for a port whose transmit queue is full; power of two
+#define RING_SIZE  1024u
+#define LAST_TURNS 4u // at exit, so that resets go out
+
+// The idle ladder: empty turns at full speed, then with pauses, then sleeping. One empty turn is enough to
+// sleep again after a wake-up; only work starts it anew.
+#define IDLE_POLLS          64u
+#define IDLE_PAUSES         32u
+#define IDLE_SLEEP_AFTER_US 100u
+#define IDLE_SLEEP_MIN_US   20u
+#define IDLE_SLEEP_MAX_US   250u
+
+// One port as this worker uses it.
+struct worker_port {
+	// set at creation
+	struct worker *worker;
+	struct iface *iface;
+	struct worker *
+		sender; // who has the transmit queue: itself, or the one whose outbox takes the frames
+	uint16_t port_id;
+	uint16_t queue; // both directions; UINT16_MAX: none
+
+	// per packet
+	uint32_t backlog_head;
+	uint32_t backlog_tail;
+	struct rte_mbuf *backlog[BACKLOG];
+};
+
+struct worker_request {
+	worker_call_fn *fn;
+	void *arg;
+	atomic_bool done;
+};
+
+struct worker {
+	// set at creation
+	struct worker_shared *shared;
+	unsigned index;
+	struct net *net;
+	void *app_state;
+	struct rte_ring *inbox;  // received frames that are ours, from workers that polled them
+	struct rte_ring *outbox; // frames to send, from workers without a transmit queue
+
+	// per turn
+	struct dataplane_stats stats;
+	uint32_t n_empty; // turns without work in a row
+	uint32_t sleep_us;
+	uint64_t idle_since_us;
+	struct worker_port ports[WORKER_MAX_PORTS];
+
+	// written by other threads
+	_Atomic(struct worker_request *) request __rte_cache_aligned;
+	_Atomic enum worker_state state;
+	int error;
+	const char *error_what;
+	pthread_mutex_t callers; // one worker_call() at a time; the worker never takes it
+};
+
+uint64_t worker_shared_now(const struct worker_shared *s)
+{
+	uint64_t hz = rte_get_tsc_hz(), cycles = rte_rdtsc() - s->tsc_start;
+
+	return (uint64_t)((unsigned __int128)cycles * NS_PER_S / 1000 / hz);
+}
+
+unsigned worker_index(const struct worker *w)
+{
+	return w->index;
+}
+
+struct net *worker_net(struct worker *w)
+{
+	return w->net;
+}
+
+struct dataplane_stats *worker_stats(struct worker *w)
+{
+	return &w->stats;
+}
+
+uint64_t worker_wall_us(const struct worker *w, uint64_t now_us)
+{
+	return now_us + atomic_load_explicit(&w->shared->wall_offset_us, memory_order_relaxed);
+}
+
+enum worker_state worker_state(const struct worker *w)
+{
+	return w->state;
+}
+
+int worker_error(const struct worker *w, const char **what)
+{
+	*what = w->error_what;
+	return w->error;
+}
+
+// --- transmit
+
+static void drop_frames(struct worker *w, struct rte_mbuf **ms, unsigned n)
+{
+	if (n == 0)
+		return;
+	stat_add(&w->stats.tx_drop_full, n);
+	rte_pktmbuf_free_bulk(ms, n);
+}
+
+// Frames leave in the order they came, so while there is a backlog new ones go behind it.
+static bool send_backlog(struct worker_port *p)
+{
+	bool sent_any = false;
+
+	while (p->backlog_head != p->backlog_tail) {
+		uint32_t at = p->backlog_head & (BACKLOG - 1);
+		uint32_t n = RTE_MIN(p->backlog_tail - p->backlog_head, BACKLOG - at);
+		uint16_t sent = rte_eth_tx_burst(
+			p->port_id, p->queue, p->backlog + at, (uint16_t)RTE_MIN(n, BURST));
+
+		if (sent == 0)
+			break;
+		p->backlog_head += sent;
+		stat_add(&p->worker->stats.tx_packets, sent);
+		sent_any = true;
+	}
+	return sent_any;
+}
+
+static void send_frames(struct worker_port *p, struct rte_mbuf **ms, unsigned n)
+{
+	unsigned sent = 0;
+
+	if (p->backlog_head == p->backlog_tail) {
+		sent = rte_eth_tx_burst(p->port_id, p->queue, ms, (uint16_t)n);
+		stat_add(&p->worker->stats.tx_packets, sent);
+	}
+	for (; sent < n && p->backlog_tail - p->backlog_head < BACKLOG; sent++)
+		p->backlog[p->backlog_tail++ & (BACKLOG - 1)] = ms[sent];
+	drop_frames(p->worker, ms + sent, n - sent);
+}
+
+// What the stack calls with its batch.
+static void transmit(void *arg, struct rte_mbuf **ms, unsigned n)
+{
+	struct worker_port *p = arg;
+	unsigned taken;
+
+	if (p->sender == p->worker) {
+		send_frames(p, ms, n);
+		return;
+	}
+	for (unsigned i = 0; i < n; i++)
+		ms[i]->port = p->port_id;
+	taken = rte_ring_enqueue_burst(p->sender->outbox, (void **)ms, n, NULL);
+	drop_frames(p->worker, ms + taken, n - taken);
+}
+
+// Every frame on a ring came from one of the ports.
+static struct worker_port *port_of(struct worker *w, uint16_t port_id)
+{
+	unsigned i = 0;
+
+	while (i + 1 < w->shared->n_ports && w->ports[i].port_id != port_id)
+		i++;
+	return &w->ports[i];
+}
+
+static bool send_outbox(struct worker *w)
+{
+	struct rte_mbuf *ms[BURST];
+	unsigned n = rte_ring_dequeue_burst(w->outbox, (void **)ms, BURST, NULL);
+
+	for (unsigned i = 0; i < n; i++)
+		send_frames(port_of(w, ms[i]->port), &ms[i], 1);
+	return n > 0;
+}
+
+// --- receive
+
+static void hand_over(struct worker *w, unsigned owner, struct rte_mbuf *m)
+{
+	if (rte_ring_enqueue(w->shared->workers[owner]->inbox, m) == 0) {
+		stat_inc(&w->stats.steer_handed_over);
+		return;
+	}
+	stat_inc(&w->stats.steer_drop_full);
+	rte_pktmbuf_free(m);
+}
+
+// Everybody learns from ARP, and worker 0 alone answers (net_config.quiet).
+static void copy_to_others(struct worker *w, const struct rte_mbuf *m)
+{
+	for (unsigned i = 0; i < w->shared->n_workers; i++) {
+		struct rte_mbuf *copy;
+
+		if (i == w->index)
+			continue;
+		copy = rte_pktmbuf_copy(m, w->shared->mbufs, 0, UINT32_MAX);
+		if (copy == NULL) {
+			stat_inc(&w->stats.steer_no_buffer);
+			continue;
+		}
+		copy->port = m->port;
+		hand_over(w, i, copy);
+	}
+}
+
+// Keeps in 'ms' what belongs to this worker and returns how many those are.
+static unsigned steer_frames(struct worker *w, struct rte_mbuf **ms, unsigned n)
+{
+	unsigned n_own = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t owner = steer_owner(&w->shared->steer,
+			bytes_of(rte_pktmbuf_mtod(ms[i], void *), rte_pktmbuf_data_len(ms[i])));
+
+		if (owner == STEER_EVERYBODY)
+			copy_to_others(w, ms[i]);
+		if (owner == w->index || owner == STEER_EVERYBODY)
+			ms[n_own++] = ms[i];
+		else
+			hand_over(w, owner, ms[i]);
+	}
+	return n_own;
+}
+
+static bool receive_port(struct worker *w, struct worker_port *p, uint64_t now_us)
+{
+	struct rte_mbuf *ms[BURST];
+	unsigned n = rte_eth_rx_burst(p->port_id, p->queue, ms, BURST);
+
+	if (n == 0)
+		return false;
+	stat_add(&w->stats.rx_packets, n);
+	if (w->shared->n_workers > 1)
+		n = steer_frames(w, ms, n);
+	net_input(w->net, p->iface, ms, n, now_us);
+	return true;
+}
+
+static bool receive_inbox(struct worker *w, uint64_t now_us)
+{
+	struct rte_mbuf *ms[BURST];
+	unsigned n = rte_ring_dequeue_burst(w->inbox, (void **)ms, BURST, NULL);
+
+	// Runs of frames from the same port go on together.
+	for (unsigned first = 0, i = 1; first < n; i++) {
+		if (i < n && ms[i]->port == ms[first]->port)
+			continue;
+		net_input(
+			w->net, port_of(w, ms[first]->port)->iface, ms + first, i - first, now_us);
+		first = i;
+	}
+	return n > 0;
+}
+
+// --- the mailbox
+
+static bool answer_request(struct worker *w, uint64_t now_us)
+{
+	struct worker_request *r = atomic_load_explicit(&w->request, memory_order_acquire);
+
+	if (likely(r == NULL))
+		return false;
+	atomic_store_explicit(&w->request, NULL, memory_order_relaxed);
+	r->fn(w->app_state, w, r->arg, now_us);
+	atomic_store_explicit(&r->done, true, memory_order_release); // 'r' is the caller's again
+	return true;
+}
+
+void worker_call(struct worker *w, worker_call_fn *fn, void *arg)
+{
+	const struct timespec pause = {.tv_nsec = 50000};
+	struct worker_request r = {.fn = fn, .arg = arg};
+	uint64_t posted_us = worker_shared_now(w->shared);
+	bool logged = false;
+
+	pthread_mutex_lock(&w->callers);
+	atomic_store_explicit(&w->request, &r, memory_order_release);
+	while (!atomic_load_explicit(&r.done, memory_order_acquire)) {
+		nanosleep(&pause, NULL);
+		if (!logged && worker_shared_now(w->shared) - posted_us > 1000000) {
+			log_error("a worker does not answer worker=%u waited=1s", w->index);
+			logged = true;
+		}
+	}
+	pthread_mutex_unlock(&w->callers);
+}
+
+// --- the loop
+
+static bool turn(struct worker *w, uint64_t now_us)
+{
+	const struct worker_app *app = w->shared->app;
+	unsigned n_ports = w->shared->n_ports;
+	bool several = w->shared->n_workers > 1;
+	bool worked = false;
+
+	for (unsigned i = 0; i < n_ports; i++) {
+		if (w->ports[i].queue != UINT16_MAX)
+			worked |= receive_port(w, &w->ports[i], now_us);
+	}
+	if (several)
+		worked |= receive_inbox(w, now_us);
+	worked |= net_run(w->net, now_us);
+	worked |= app->turn(w->app_state, now_us);
+	if (several)
+		worked |= send_outbox(w);
+	for (unsigned i = 0; i < n_ports; i++) {
+		if (w->ports[i].backlog_head != w->ports[i].backlog_tail)
+			worked |= send_backlog(&w->ports[i]);
+	}
+	worked |= answer_request(w, now_us);
+	return worked;
+}
+
+static bool has_backlog(const struct worker *w)
+{
+	for (unsigned i = 0; i < w->shared->n_ports; i++) {
+		if (w->ports[i].backlog_head != w->ports[i].backlog_tail)
+			return true;
+	}
+	return false;
+}
+
+// After a turn without work. Sleeping is bounded by IDLE_SLEEP_MAX_US, which is therefore how long a first
+// packet, a request or another worker's message may wait for us.
+static void idle(struct worker *w, uint64_t now_us)
+{
+	const struct worker_app *app = w->shared->app;
+	uint64_t deadline_us, sleep_us;
+	struct timespec t = {0};
+
+	if (w->n_empty == 0) {
+		w->idle_since_us = now_us;
+		w->sleep_us = IDLE_SLEEP_MIN_US;
+	}
+	if (++w->n_empty < IDLE_POLLS)
+		return;
+	if (now_us - w->idle_since_us < IDLE_SLEEP_AFTER_US) {
+		for (unsigned i = 0; i < IDLE_PAUSES; i++)
+			rte_pause();
+		return;
+	}
+	if (has_backlog(w))
+		return;
+	deadline_us = RTE_MIN(net_next_deadline(w->net), app->next_deadline(w->app_state));
+	if (deadline_us <= now_us)
+		return;
+	sleep_us = RTE_MIN(deadline_us - now_us, (uint64_t)w->sleep_us);
+	w->sleep_us = RTE_MIN(w->sleep_us * 2, IDLE_SLEEP_MAX_US);
+	t.tv_nsec = (long)(sleep_us * 1000);
+	stat_inc(&w->stats.sleeps);
+	nanosleep(&t, NULL);
+}
+
+static void loop(struct worker *w)
+{
+	uint64_t last_tsc = rte_rdtsc();
+
+	while (!atomic_load_explicit(&w->shared->stop, memory_order_relaxed)) {
+		uint64_t now_us = worker_shared_now(w->shared), tsc;
+		bool worked = turn(w, now_us);
+
+		tsc = rte_rdtsc();
+		stat_add(worked ? &w->stats.busy_cycles : &w->stats.idle_cycles, tsc - last_tsc);
+		last_tsc = tsc;
+		if (worked) {
+			w->n_empty = 0;
+		} else if (w->shared->config->adaptive) {
+			idle(w, now_us);
+			last_tsc = rte_rdtsc(); // time asleep is nobody's cycles
+		}
+	}
+}
+
+// --- its life
+
+static int start_net(struct worker *w, uint64_t now_us)
+{
+	const struct worker_shared *s = w->shared;
+	const struct net_config config = {
+		.mbufs = s->mbufs,
+		.secret = s->secret,
+		.max_connections = s->max_connections,
+		.max_time_wait = s->max_time_wait,
+		.port_first = s->steer.port_first,
+		.port_last = s->steer.port_last,
+		.port_mask = s->steer.port_mask,
+		.port_value = (uint16_t)w->index,
+		.max_mbufs_held = s->max_mbufs_held,
+		.stats = &w->stats,
+		.quiet = w->index != 0,
+	};
+
+	w->net = net_new(&config, now_us);
+	if (w->net == NULL)
+		return -errno;
+	for (unsigned i = 0; i < s->n_ports; i++) {
+		const struct port_config *pc = &s->config->ports[i];
+		struct iface_config ic = {
+			.name = pc->name,
+			.mtu = s->ports[i].mtu,
+			.rx_csum = s->ports[i].csum,
+			.n_addresses = pc->n_addresses,
+			.gateway = pc->gateway,
+			.transmit = transmit,
+			.transmit_arg = &w->ports[i],
+		};
+
+		memcpy(ic.mac, s->ports[i].mac, sizeof(ic.mac));
+		memcpy(ic.addresses, pc->addresses, sizeof(ic.addresses));
+		memcpy(ic.prefix_len, pc->prefix_len, sizeof(ic.prefix_len));
+		w->ports[i].iface = net_add_iface(w->net, &ic);
+		if (w->ports[i].iface == NULL)
+			return -errno;
+	}
+	return 0;
+}
+
+static void attach_ports(struct worker *w)
+{
+	const struct worker_shared *s = w->shared;
+
+	for (unsigned i = 0; i < s->n_ports; i++) {
+		struct worker_port *p = &w->ports[i];
+		uint16_t n = s->ports[i].n_queues;
+
+		p->worker = w;
+		p->port_id = s->ports[i].id;
+		p->queue = w->index < n ? (uint16_t)w->index : UINT16_MAX;
+		p->sender = s->workers[w->index % n];
+	}
+}
+
+static void give_up(struct worker *w, int error, const char *what)
+{
+	w->error = error;
+	w->error_what = what;
+	atomic_store_explicit(&w->state, WORKER_FAILED, memory_order_release);
+}
+
+int worker_run(void *arg)
+{
+	struct worker *w = arg;
+	const struct worker_app *app = w->shared->app;
+	uint64_t now_us = worker_shared_now(w->shared);
+	int error;
+
+	log_use_ring();
+	prctl(PR_SET_TIMERSLACK, 1000ul); // nanoseconds; the default adds 50 us to every sleep
+	attach_ports(w);
+	error = start_net(w, now_us);
+	if (error != 0) {
+		give_up(w, error, "the stack");
+		goto out;
+	}
+	error = app->start(app->arg, w, &w->app_state, now_us);
+	if (error != 0) {
+		give_up(w, error, "the application");
+		goto out;
+	}
+	atomic_store_explicit(&w->state, WORKER_RUNNING, memory_order_release);
+	loop(w);
+	app->stop(w->app_state);
+	for (unsigned i = 0; i < LAST_TURNS; i++) {
+		net_run(w->net, worker_shared_now(w->shared));
+		for (unsigned k = 0; k < w->shared->n_ports; k++)
+			send_backlog(&w->ports[k]);
+	}
+out:
+	net_free(&w->net);
+	return 0;
+}
+
+struct worker *worker_new(struct worker_shared *shared, unsigned index)
+{
+	struct worker *w = rte_zmalloc("worker", sizeof(*w), RTE_CACHE_LINE_SIZE);
+	char name[RTE_RING_NAMESIZE];
+
+	if (w == NULL)
+		return NULL;
+	w->shared = shared;
+	w->index = index;
+	w->state = WORKER_STARTING;
+	pthread_mutex_init(&w->callers, NULL);
+	snprintf(name, sizeof(name), "inbox%u", index);
+	w->inbox = rte_ring_create(name, RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	snprintf(name, sizeof(name), "outbox%u", index);
+	w->outbox = rte_ring_create(name, RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	if (w->inbox == NULL || w->outbox == NULL)
+		worker_free(&w);
+	return w;
+}
+
+static void free_ring(struct rte_ring *ring)
+{
+	struct rte_mbuf *m;
+
+	while (ring != NULL && rte_ring_dequeue(ring, (void **)&m) == 0)
+		rte_pktmbuf_free(m);
+	rte_ring_free(ring);
+}
+
+void worker_free(struct worker **wp)
+{
+	struct worker *w = *wp;
+
+	*wp = NULL;
+	if (w == NULL)
+		return;
+	for (unsigned i = 0; i < w->shared->n_ports; i++) {
+		struct worker_port *p = &w->ports[i];
+
+		for (; p->backlog_head != p->backlog_tail; p->backlog_head++)
+			rte_pktmbuf_free(p->backlog[p->backlog_head & (BACKLOG - 1)]);
+	}
+	free_ring(w->inbox);
+	free_ring(w->outbox);
+	pthread_mutex_destroy(&w->callers);
+	rte_free(w);
+}
