@@ -19,6 +19,8 @@
 #define CACHE_LINE 64
 
 struct cluster_state;
+struct lb_state;
+struct upstream_pool;
 
 // Why an endpoint is not healthy.
 enum endpoint_health {
@@ -41,7 +43,11 @@ struct endpoint {
 	struct cluster_state *cluster;
 	char text[IP_ENDPOINT_TEXT_SIZE]; // "10.0.0.1:80"
 	uint32_t text_len;
-	atomic_uint refs; // views that name it
+	unsigned refs;                // views that name it; mgmt thread
+	struct upstream_pool **pools; // [n_workers], each of its worker (upstream.h)
+	// at publish
+	atomic_ullong generation; // the newest snapshot that names it
+	atomic_uint position;     // in the newest view
 	// per request
 	_Alignas(CACHE_LINE) atomic_uint active_requests;
 	atomic_uint active_connections;
@@ -59,7 +65,7 @@ struct cluster_state {
 	char *name;
 	unsigned n_workers;
 	struct cluster_stats *stats; // [n_workers], each written by its worker
-	atomic_uint refs;            // snapshots that have a view of it
+	unsigned refs;               // snapshots that have a view of it; mgmt thread
 	// per request: the breakers' counts
 	_Alignas(CACHE_LINE) atomic_uint connections;
 	atomic_uint pending;
@@ -83,7 +89,9 @@ struct cluster {
 	unsigned index;              // dense in its snapshot
 	struct endpoint **endpoints; // in the order of config->endpoints
 	uint32_t *weights;           // of the view
+	struct lb_state **lb;        // [n_workers], each of its worker
 	unsigned n_endpoints;
+	unsigned n_workers;
 	bool equal_weights;
 };
 
@@ -94,3 +102,18 @@ static inline bool endpoint_is_healthy(const struct endpoint *e)
 
 // Healthy endpoints of the view.
 unsigned cluster_n_healthy(const struct cluster *c);
+
+// The labels of 'e' in this view, or NULL.
+const struct endpoint_config *cluster_endpoint_config(
+	const struct cluster *c, const struct endpoint *e);
+
+// Fills '*c' with a view of 'config' (borrowed). State and endpoints are taken over from 'previous' (the view of the
+// same name, or NULL), else made. Returns 0, or -ENOMEM with '*c' safe for cluster_fini(). mgmt thread.
+int cluster_init(struct cluster *c, const struct cluster_config *config, unsigned index,
+	const struct cluster *previous, unsigned n_workers);
+
+// What running changes when the view becomes the newest one: readiness, marks of removed endpoints. mgmt thread.
+void cluster_activate(struct cluster *c, const struct cluster *previous, uint64_t generation);
+
+// Lets go of everything; state and endpoints that no other view names are freed. mgmt thread, when no worker uses the view.
+void cluster_fini(struct cluster *c);

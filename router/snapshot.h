@@ -16,8 +16,10 @@
 
 struct listener_view {
 	const struct listener_config *config;
-	struct tls_server *tls;       // NULL: plain
-	struct hcm_state **hcm;       // one per chain: counters by stat prefix
+	struct tls_server *tls; // NULL: plain
+	struct hcm_state **hcm; // one per chain: counters by stat prefix
+	const char *
+		*table_names; // one per chain: identity of the chain across reloads (registry.h)
 	struct listener_state *state; // counters by listener name
 };
 
@@ -28,7 +30,10 @@ struct snapshot {
 	struct listener_view *listeners;      // as config->listeners
 	struct access_log_format *log_format; // NULL: no access log
 	struct route_scratch *scratch[SNAPSHOT_MAX_WORKERS];
+	uint32_t *cluster_index; // hash of a name -> position in 'clusters' + 1; 0: empty
+	uint32_t cluster_mask;
 	unsigned n_workers;
+	struct snapshot *next_retired; // router.c
 	uint64_t generation;
 	// pins[w]: exchanges of worker w that began under this snapshot; written by w alone.
 	struct snapshot_pins {
@@ -40,6 +45,9 @@ struct snapshot {
 struct snapshot *snapshot_new(struct router_config **config, const struct snapshot *previous,
 	unsigned n_workers, char error[SNAPSHOT_ERROR_SIZE]);
 void snapshot_free(struct snapshot **sp);
+
+// To be called when 's' is about to be published: marks what it names as current. 'previous' may be NULL.
+void snapshot_activate(struct snapshot *s, const struct snapshot *previous);
 
 // The cluster of that name, or NULL; constant time.
 const struct cluster *snapshot_cluster(const struct snapshot *s, struct bytes name);

@@ -1,0 +1,273 @@
+#include "router/downstream.h"
+
+#include <string.h>
+
+static void on_timer(struct timer *t, uint64_t now_us);
+static void on_ready(struct ready *r, uint64_t now_us);
+
+static const struct http_config *http_of(const struct downstream *c)
+{
+	return &c->worker->snapshot->config->http;
+}
+
+static struct listener_stats *listener_stats_of(const struct downstream *c)
+{
+	return &c->listener->state->stats[c->worker->index];
+}
+
+static void unpin_handshake(struct downstream *c)
+{
+	if (c->handshake != NULL)
+		atomic_fetch_sub_explicit(
+			&c->handshake->pins[c->worker->index].n, 1, memory_order_release);
+	c->handshake = NULL;
+	c->handshake_view = NULL;
+}
+
+void downstream_end(struct downstream *c, bool abort, uint64_t now_us)
+{
+	struct router_worker *w = c->worker;
+
+	(void)now_us;
+	if (c->table_name != NULL) {
+		struct hcm_stats *hcm = c->peer.hcm;
+
+		stat_dec(&hcm->downstream_cx_active);
+		stat_inc(&hcm->downstream_cx_destroy);
+		stat_inc(c->io_closed ? &hcm->downstream_cx_destroy_remote
+				      : &hcm->downstream_cx_destroy_local);
+	}
+	stat_dec(&listener_stats_of(c)->downstream_cx_active);
+	stat_inc(&listener_stats_of(c)->downstream_cx_destroy);
+	stat_dec(&w->stats->downstream_connections);
+	unpin_handshake(c);
+	c->listener->n_connections--;
+	w->n_downstreams--;
+	list_remove(&c->node);
+	list_remove(&c->ready.node);
+	timer_cancel(w->timers, &c->timer);
+	h1_reader_drop(&c->reader, w);
+	arena_reset(&c->arena);
+	if (abort)
+		stream_abort(&c->io);
+	else
+		stream_close(&c->io);
+	pool_put(&w->connections, c);
+}
+
+void downstream_bind_table(struct downstream *c)
+{
+	const struct snapshot *s = c->worker->snapshot;
+	const struct listener_view *v = c->listener->view;
+
+	if (c->generation == s->generation)
+		return;
+	c->generation = s->generation;
+	c->peer.table = NULL;
+	for (unsigned i = 0; v != NULL && i < v->config->n_chains; i++) {
+		if (v->table_names[i] == c->table_name)
+			c->peer.table = s->tables[v->config->chains[i].route_table];
+	}
+}
+
+// The connection is ready to speak HTTP as the filter chain 'chain' of 'v' says.
+static void begin_http(
+	struct downstream *c, const struct listener_view *v, unsigned chain, uint64_t now_us)
+{
+	struct hcm_stats *hcm = &v->hcm[chain]->stats[c->worker->index];
+
+	c->table_name = v->table_names[chain];
+	c->peer.hcm = hcm;
+	c->generation = 0;
+	stat_inc(&hcm->downstream_cx_total);
+	stat_inc(&hcm->downstream_cx_active);
+	stat_inc(&hcm->downstream_cx_http1_total);
+	if (c->peer.tls_version != NULL)
+		stat_inc(&hcm->downstream_cx_ssl_total);
+	h1_server_start(c, now_us);
+}
+
+static void on_handshake_event(struct downstream *c, unsigned events, uint64_t now_us)
+{
+	const struct listener_view *v = c->handshake_view;
+	struct tls_info info;
+
+	tls_info_get(c->io, &info);
+	if (events & STREAM_CLOSED) {
+		c->io_closed = true;
+		if (info.failure != NULL && strcmp(info.failure, "filter_chain_not_found") == 0)
+			stat_inc(&listener_stats_of(c)->no_filter_chain_match);
+		else
+			stat_inc(&listener_stats_of(c)->ssl_connection_error);
+		downstream_end(c, true, now_us);
+		return;
+	}
+	if (!(events & STREAM_CONNECTED))
+		return;
+	stat_inc(&listener_stats_of(c)->ssl_handshake);
+	c->peer.sni = info.sni;
+	c->peer.tls_version = info.version;
+	c->peer.tls_cipher = info.cipher;
+	begin_http(c, v, info.chain_index < v->config->n_chains ? info.chain_index : 0, now_us);
+	unpin_handshake(c);
+	h1_server_read(c, now_us);
+}
+
+static void on_event(void *owner, struct stream *s, unsigned events, uint64_t now_us)
+{
+	struct downstream *c = owner;
+	struct router_worker *w = c->worker;
+
+	(void)s;
+	if (c->table_name == NULL) {
+		on_handshake_event(c, events, now_us);
+	} else if (events & STREAM_CLOSED) {
+		c->io_closed = true;
+		if (c->stream.exchange != NULL)
+			exchange_on_downstream_end(c->stream.exchange, DOWNSTREAM_GONE, NULL);
+		else
+			downstream_end(c, true, now_us);
+	} else if (c->stream.exchange != NULL) {
+		h1_server_on_event(c, events);
+	} else if (events & STREAM_READABLE) {
+		h1_server_read(c, now_us);
+	}
+	router_worker_leave(w, now_us);
+}
+
+static bool has_room(struct listener *l)
+{
+	struct router_worker *w = l->worker;
+	uint32_t max = w->snapshot->config->http.max_connections;
+
+	return max == 0 || w->n_downstreams < max;
+}
+
+bool downstream_accept(void *arg, struct stream *s, uint64_t now_us)
+{
+	struct listener *l = arg;
+	struct router_worker *w = l->worker;
+	struct listener_stats *stats = &l->state->stats[w->index];
+	struct downstream *c;
+
+	// Opened for a configuration that is not in force yet, or kept open by nobody's.
+	if (l->view == NULL)
+		return false;
+	if (!has_room(l)) {
+		stat_inc(&stats->downstream_cx_overflow);
+		return false;
+	}
+	c = pool_get_zeroed(&w->connections);
+	if (c == NULL) {
+		stat_inc(&stats->downstream_cx_overflow);
+		stat_inc(&w->stats->downstream_pool_empty);
+		return false;
+	}
+	c->worker = w;
+	c->listener = l;
+	c->stream.ops = &h1_server_ops;
+	c->peer.local = s->local;
+	c->peer.remote = s->remote;
+	c->peer.connection_id = w->next_connection_id++;
+	timer_init(&c->timer, on_timer);
+	ready_init(&c->ready, on_ready);
+	arena_init(&c->arena, &w->chunks, 1);
+	if (l->view->tls != NULL) {
+		struct stream *lower = s;
+
+		c->io = tls_accept(w->tls, l->view->tls, &lower, on_event, c, now_us);
+		if (c->io == NULL) {
+			stat_inc(&stats->downstream_cx_overflow);
+			pool_put(&w->connections, c);
+			return false;
+		}
+		c->handshake = w->snapshot;
+		c->handshake_view = l->view;
+		atomic_fetch_add_explicit(&w->snapshot->pins[w->index].n, 1, memory_order_relaxed);
+	} else {
+		c->io = s;
+		stream_set_owner(s, on_event, c);
+	}
+	list_push(&w->downstreams, &c->node);
+	w->n_downstreams++;
+	l->n_connections++;
+	stat_inc(&stats->downstream_cx_total);
+	stat_inc(&stats->downstream_cx_active);
+	stat_inc(&w->stats->downstream_connections);
+	if (c->handshake == NULL)
+		begin_http(c, l->view, 0, now_us);
+	return true;
+}
+
+// --- time
+
+static uint64_t deadline(uint64_t since_us, uint64_t timeout_us)
+{
+	return timeout_us > 0 ? since_us + timeout_us : UINT64_MAX;
+}
+
+// A body that is expected, in either direction, and does not move. A response that has not begun is the route timeout's concern.
+static bool waits_for_body(const struct exchange *x)
+{
+	return !x->request_ended || x->response_started;
+}
+
+// When the connection is to be looked at again. The timer is never moved by a request that comes and goes; it
+// looks at the time stamps when it fires.
+static uint64_t next_check(const struct downstream *c, uint64_t now_us)
+{
+	const struct http_config *http = http_of(c);
+	uint64_t idle = deadline(c->idle_since_us, http->idle_timeout_us);
+	uint64_t body = deadline(now_us, http->body_timeout_us);
+
+	if (c->head_start_us != 0)
+		return deadline(c->head_start_us, http->head_timeout_us);
+	if (c->stream.exchange != NULL) {
+		const struct exchange *x = c->stream.exchange;
+
+		return deadline(waits_for_body(x) ? x->progress_us : now_us,
+			http->body_timeout_us > 0 ? http->body_timeout_us : http->idle_timeout_us);
+	}
+	return idle < body ? idle : body;
+}
+
+static void on_timer(struct timer *t, uint64_t now_us)
+{
+	struct downstream *c = container_of(t, struct downstream, timer);
+	struct router_worker *w = c->worker;
+	const struct http_config *http = http_of(c);
+	struct exchange *x = c->stream.exchange;
+	uint64_t next;
+
+	if (x != NULL) {
+		if (waits_for_body(x) && now_us >= deadline(x->progress_us, http->body_timeout_us))
+			exchange_on_downstream_end(x, DOWNSTREAM_STALLED, NULL);
+	} else if (c->head_start_us != 0
+		&& now_us >= deadline(c->head_start_us, http->head_timeout_us)) {
+		h1_server_head_timeout(c, now_us);
+	} else if (c->head_start_us == 0 && w->draining) {
+		stat_inc(&c->peer.hcm->downstream_cx_drain_close);
+		downstream_end(c, false, now_us);
+		c = NULL;
+	} else if (c->head_start_us == 0
+		&& now_us >= deadline(c->idle_since_us, http->idle_timeout_us)) {
+		stat_inc(&c->peer.hcm->downstream_cx_idle_timeout);
+		downstream_end(c, false, now_us);
+		c = NULL;
+	}
+	if (c != NULL) {
+		next = next_check(c, now_us);
+		if (next != UINT64_MAX)
+			timer_arm(w->timers, &c->timer, next > now_us ? next : now_us + 1000);
+	}
+	router_worker_leave(w, now_us);
+}
+
+// An exchange has given the connection back and more has arrived meanwhile.
+static void on_ready(struct ready *r, uint64_t now_us)
+{
+	struct downstream *c = container_of(r, struct downstream, ready);
+
+	if (c->stream.exchange == NULL)
+		h1_server_read(c, now_us);
+}

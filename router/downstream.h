@@ -1,0 +1,61 @@
+// Connections of clients: accepted from a listener, through TLS where the listener says so, then HTTP/1.1 (h1_server.c).
+// Private to router/.
+//
+// A connection outlives configurations. It remembers the name of its route table and finds the table again under each new
+// snapshot, so that every request is answered by the configuration that is in force when its head arrives.
+#pragma once
+
+#include "router/exchange.h"
+#include "router/h1_message.h"
+
+// A listening socket of one worker; found again by name and address when the configuration changes.
+struct listener {
+	struct list node;
+	struct router_worker *worker;
+	struct listener_state *state;
+	struct ip_endpoint local;
+	struct tcp_listener *tcp;
+	const struct listener_view *view; // of the worker's snapshot; NULL: not in it
+	uint32_t n_connections;
+};
+
+struct downstream {
+	struct codec_stream stream; // of the exchange under way
+	struct router_worker *worker;
+	struct stream *io;
+	struct listener *listener;
+	struct list node; // in 'downstreams' of the worker
+	struct timer timer;
+	struct ready ready;
+	struct exchange_peer peer;
+	const char *table_name;     // of registry.h; NULL: still in the TLS handshake
+	struct snapshot *handshake; // pinned while the handshake lasts
+	const struct listener_view *handshake_view;
+	uint64_t generation; // of the snapshot that peer.table is of
+	uint64_t idle_since_us;
+	uint64_t head_start_us; // first byte of the head that is being read; 0: none
+	bool io_closed;
+	bool refused;       // answered without an exchange; nothing more is read
+	struct arena arena; // of the next exchange
+	struct h1_reader reader;
+	struct h1_writer writer;
+};
+
+extern const struct codec_ops h1_server_ops;
+
+// Arguments: the struct listener.
+tcp_accept_fn downstream_accept;
+
+// Ends the connection; no exchange uses it.
+void downstream_end(struct downstream *c, bool abort, uint64_t now_us);
+// Finds the route table under the worker's snapshot.
+void downstream_bind_table(struct downstream *c);
+
+// Prepares 'c' for its first or next request.
+void h1_server_start(struct downstream *c, uint64_t now_us);
+// Looks for a request in what has arrived. No exchange uses 'c'. 'c' may be gone afterwards.
+void h1_server_read(struct downstream *c, uint64_t now_us);
+// WRITABLE or READABLE while an exchange uses 'c'.
+void h1_server_on_event(struct downstream *c, unsigned events);
+// A head has begun and does not come to its end.
+void h1_server_head_timeout(struct downstream *c, uint64_t now_us);

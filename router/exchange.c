@@ -1,0 +1,213 @@
+#include "router/exchange.h"
+
+#include "router/exchange_steps.h"
+#include "router/upstream.h"
+
+#include <assert.h>
+#include <string.h>
+
+// Chunks that one exchange may hold for heads and values: eight heads of the usual limit's size would not fit.
+#define MAX_ARENA_CHUNKS 32
+
+#define TO(name) (1u << EXCHANGE_##name)
+
+static const struct {
+	const char *name;
+	uint32_t next; // set of states that may follow
+} states[EXCHANGE_N_STATES] = {
+#define EXCHANGE_STATE(name, help, next) [EXCHANGE_##name] = {#name, next},
+#include "router/exchange.def"
+};
+
+static exchange_step_fn *const steps[EXCHANGE_N_STATES] = {
+	[EXCHANGE_REQUEST] = exchange_step_request,
+	[EXCHANGE_ROUTE] = exchange_step_route,
+	[EXCHANGE_PICK] = exchange_step_pick,
+	[EXCHANGE_CONNECT] = exchange_step_connect,
+	[EXCHANGE_FORWARD] = exchange_step_forward,
+	[EXCHANGE_BACKOFF] = exchange_step_backoff,
+	[EXCHANGE_ANSWER] = exchange_step_answer,
+	[EXCHANGE_REPLY] = exchange_step_reply,
+	[EXCHANGE_END] = exchange_step_end,
+};
+
+void exchange_set_state(struct exchange *x, enum exchange_state to)
+{
+	assert(states[x->state].next & 1u << to);
+	x->state = (uint8_t)to;
+}
+
+// The client's side is over: nothing can be said to it, so the attempt is of no use.
+static enum step end_by_downstream(struct exchange *x, uint64_t now_us)
+{
+	bool can_reply = !x->response_started && x->state != EXCHANGE_REPLY;
+
+	if (x->downstream_end == DOWNSTREAM_BROKEN && can_reply) {
+		const struct h1_error *e = x->codec_error;
+
+		x->downstream_end = 0;
+		stat_inc(&x->peer->hcm->downstream_cx_protocol_error);
+		return exchange_reply(x,
+			&(struct local_reply){.status = e->status,
+				.body = http_reason(e->status),
+				.details = e->details,
+				.flag = RESPONSE_FLAG_DPE,
+				.close = true},
+			now_us);
+	}
+	exchange_drop_attempt(x, now_us);
+	if (x->downstream_end == DOWNSTREAM_GONE)
+		stat_inc(&x->peer->hcm->downstream_rq_rx_reset);
+	switch (x->downstream_end) {
+	case DOWNSTREAM_BROKEN: return exchange_cut(x, RESPONSE_FLAG_DPE, x->codec_error->details);
+	case DOWNSTREAM_CUT:
+		return exchange_cut(x, RESPONSE_FLAG_DC, "downstream_local_disconnect(drained)");
+	case DOWNSTREAM_STALLED: return exchange_cut(x, RESPONSE_FLAG_SI, "stream_idle_timeout");
+	default: return exchange_cut(x, RESPONSE_FLAG_DC, "downstream_remote_disconnect");
+	}
+}
+
+// The client does not send its body.
+static enum step end_by_stall(struct exchange *x, uint64_t now_us)
+{
+	if (x->response_started || x->state == EXCHANGE_REPLY)
+		return end_by_downstream(x, now_us);
+	x->downstream_end = 0;
+	stat_inc(&x->peer->hcm->downstream_rq_timeout);
+	return exchange_reply(x,
+		&(struct local_reply){.status = 408,
+			.body = "stream timeout",
+			.details = "stream_idle_timeout",
+			.flag = RESPONSE_FLAG_SI,
+			.close = true},
+		now_us);
+}
+
+static enum step run_once(struct exchange *x, uint64_t now_us)
+{
+	if (x->state != EXCHANGE_END) {
+		if (x->downstream_end == DOWNSTREAM_STALLED)
+			return end_by_stall(x, now_us);
+		if (x->downstream_end != 0)
+			return end_by_downstream(x, now_us);
+		if (x->timed_out)
+			return exchange_route_timeout(x, now_us);
+	}
+	return steps[x->state](x, now_us);
+}
+
+static void run(struct ready *r, uint64_t now_us)
+{
+	struct exchange *x = container_of(r, struct exchange, ready);
+
+	while (run_once(x, now_us) == STEP_AGAIN)
+		;
+}
+
+struct exchange *exchange_new(struct router_worker *w, struct codec_stream *downstream,
+	const struct exchange_peer *peer, struct arena *arena, uint8_t *large, uint64_t start_us,
+	uint64_t now_us)
+{
+	struct exchange *x = pool_get(&w->exchanges);
+
+	if (x == NULL) {
+		stat_inc(&w->stats->exchange_pool_empty);
+		return NULL;
+	}
+	// The heads are more than nine tenths of an exchange and need no clearing.
+	memset(x, 0, offsetof(struct exchange, request));
+	x->request.fields.n = 0;
+	x->response.fields.n = 0;
+	x->request.method = x->request.path = x->request.authority = (struct bytes){NULL, 0};
+	x->request.scheme = (struct bytes){NULL, 0};
+	x->request.version = HTTP_1_1;
+	x->worker = w;
+	ready_init(&x->ready, run);
+	x->peer = peer;
+	x->snapshot = w->snapshot;
+	atomic_fetch_add_explicit(&x->snapshot->pins[w->index].n, 1, memory_order_relaxed);
+	x->table = peer->table;
+	x->arena = *arena;
+	x->arena.max_chunks = MAX_ARENA_CHUNKS;
+	arena_init(arena, &w->chunks, MAX_ARENA_CHUNKS);
+	x->large_request = large;
+	x->downstream = downstream;
+	downstream->exchange = x;
+	x->start_us = start_us;
+	x->start_wall_us = w->seams.wall_us(w->seams.arg, start_us);
+	x->progress_us = now_us;
+	x->client = peer->remote;
+	timer_init(&x->timer, exchange_on_route_timer);
+	timer_init(&x->try_timer, exchange_on_try_timer);
+	list_init(&x->pending_node);
+	stat_inc(&w->stats->exchanges_active);
+	stat_inc(&peer->hcm->downstream_rq_total);
+	stat_inc(&peer->hcm->downstream_rq_http1_total);
+	stat_inc(&peer->hcm->downstream_rq_active);
+	return x;
+}
+
+void exchange_start(struct exchange *x)
+{
+	x->has_request = true;
+	ready_add(x->worker, &x->ready);
+}
+
+void exchange_refuse(struct exchange *x, const struct h1_error *error)
+{
+	x->codec_error = error;
+	x->codec_details = error != NULL ? error->details : "overload";
+	ready_add(x->worker, &x->ready);
+}
+
+void exchange_refuse_slow(struct exchange *x)
+{
+	x->codec_details = "request_header_timeout";
+	ready_add(x->worker, &x->ready);
+}
+
+void exchange_on_downstream_end(
+	struct exchange *x, enum downstream_end how, const struct h1_error *error)
+{
+	if (x->downstream_end == 0) {
+		x->downstream_end = (uint8_t)how;
+		x->codec_error = error;
+	}
+	ready_add(x->worker, &x->ready);
+}
+
+void exchange_on_progress(struct exchange *x)
+{
+	ready_add(x->worker, &x->ready);
+}
+
+void exchange_on_response(struct exchange *x)
+{
+	x->upstream_head = true;
+	ready_add(x->worker, &x->ready);
+}
+
+void exchange_on_continue(struct exchange *x)
+{
+	x->upstream_continue = true;
+	ready_add(x->worker, &x->ready);
+}
+
+void exchange_on_upstream_end(struct exchange *x, enum reset_reason reason, const char *transport)
+{
+	x->upstream_failed = true;
+	x->reason = (uint8_t)reason;
+	x->transport_failure = transport;
+	ready_add(x->worker, &x->ready);
+}
+
+void exchange_on_connection(struct exchange *x, struct codec_stream *s)
+{
+	x->upstream = s;
+	ready_add(x->worker, &x->ready);
+}
+
+void exchange_on_no_connection(struct exchange *x, enum reset_reason reason, const char *transport)
+{
+	exchange_on_upstream_end(x, reason, transport);
+}

@@ -1,0 +1,371 @@
+#include "router/router_worker.h"
+
+#include "dataplane/base/log.h"
+#include "router/downstream.h"
+#include "router/exchange.h"
+#include "router/upstream.h"
+#include "router/upstream_conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+LOG_MODULE("router")
+
+#define MAX_LISTENERS            256
+#define TLS_HANDSHAKE_TIMEOUT_US 15000000u // Envoy's transport_socket_connect_timeout
+
+void router_worker_leave(struct router_worker *w, uint64_t now_us)
+{
+	struct list *node;
+
+	if (w->entered)
+		return;
+	w->entered = true;
+	while ((node = list_pop(&w->ready)) != NULL) {
+		struct ready *r = container_of(node, struct ready, node);
+
+		r->fn(r, now_us);
+	}
+	w->entered = false;
+}
+
+static uint64_t rotate(uint64_t x, unsigned n)
+{
+	return x << n | x >> (64 - n);
+}
+
+uint64_t router_random(struct router_worker *w)
+{
+	uint64_t a = w->random[0], b = w->random[1], result = a + b;
+
+	b ^= a;
+	w->random[0] = rotate(a, 24) ^ b ^ (b << 16);
+	w->random[1] = rotate(b, 37);
+	return result;
+}
+
+// Days since 1970 to a civil date (Howard Hinnant's days_from_civil, inverted); gmtime() may take a lock.
+static void civil_date(uint64_t days, unsigned *year, unsigned *month, unsigned *day)
+{
+	uint64_t z = days + 719468, era = z / 146097, doe = z % 146097;
+	uint64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	uint64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+
+	*day = (unsigned)(doy - (153 * mp + 2) / 5 + 1);
+	*month = (unsigned)(mp < 10 ? mp + 3 : mp - 9);
+	*year = (unsigned)(yoe + era * 400 + (*month <= 2));
+}
+
+struct bytes router_date(struct router_worker *w, uint64_t now_us)
+{
+	static const char days[7][4] = {"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"};
+	static const char months[12][4] = {
+		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+	uint64_t s = w->seams.wall_us(w->seams.arg, now_us) / 1000000;
+	unsigned year, month, day;
+
+	if (s != w->date_s || w->date[0] == '\0') {
+		w->date_s = s;
+		civil_date(s / 86400, &year, &month, &day);
+		snprintf(w->date, sizeof(w->date), "%s, %02u %s %04u %02u:%02u:%02u GMT",
+			days[s / 86400 % 7], day, months[month - 1], year % 10000,
+			(unsigned)(s / 3600 % 24), (unsigned)(s / 60 % 60), (unsigned)(s % 60));
+	}
+	return bytes_of_str(w->date);
+}
+
+// Shares of the memory of a worker, in percent; what they buy is in router_capacity.
+#define TLS_SHARE            45
+#define CHUNK_SHARE          22
+#define EXCHANGE_SHARE       18
+#define CONNECTION_SHARE     8
+#define UPSTREAM_SHARE       4
+#define LARGE_SHARE          3
+// What OpenSSL holds for an idle TLS 1.3 connection, with its share of tickets and contexts.
+#define TLS_CONNECTION_BYTES 16384u
+
+static uint32_t share(uint64_t bytes, unsigned percent, size_t object_size, uint32_t least)
+{
+	uint64_t n = bytes * percent / 100 / object_size;
+
+	return n < least ? least : n > 1000000 ? 1000000 : (uint32_t)n;
+}
+
+void router_capacity_of(uint64_t bytes, struct router_capacity *out, size_t *tls_bytes)
+{
+	*tls_bytes = bytes * TLS_SHARE / 100;
+	*out = (struct router_capacity){
+		.connections = share(bytes, CONNECTION_SHARE, sizeof(struct downstream), 64),
+		.exchanges = share(bytes, EXCHANGE_SHARE, sizeof(struct exchange), 32),
+		.upstream_connections =
+			share(bytes, UPSTREAM_SHARE, sizeof(struct upstream_conn), 32),
+		.chunks = share(bytes, CHUNK_SHARE, ARENA_CHUNK_SIZE, 128),
+		.large_heads = share(bytes, LARGE_SHARE, LARGE_HEAD_SIZE, 4),
+		.trailers = share(bytes, 1, sizeof(struct http_fields), 16),
+		.tls_connections = share(bytes, TLS_SHARE, TLS_CONNECTION_BYTES, 64),
+	};
+}
+
+static int init_pools(struct router_worker *w, const struct router_capacity *c)
+{
+	if (pool_init(&w->connections, "downstream connections", sizeof(struct downstream),
+		    c->connections)
+			!= 0
+		|| pool_init(&w->exchanges, "exchanges", sizeof(struct exchange), c->exchanges) != 0
+		|| pool_init(&w->upstreams, "upstream connections", sizeof(struct upstream_conn),
+			   c->upstream_connections)
+			!= 0
+		|| arena_chunk_pool_init(&w->chunks, "chunks", c->chunks) != 0
+		|| pool_init(&w->large_heads, "large heads", LARGE_HEAD_SIZE, c->large_heads) != 0
+		|| pool_init(&w->trailers, "trailers", sizeof(struct http_fields), c->trailers) != 0
+		|| pool_init(&w->listener_pool, "listeners", sizeof(struct listener), MAX_LISTENERS)
+			!= 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static void fini_pools(struct router_worker *w)
+{
+	pool_fini(&w->listener_pool);
+	pool_fini(&w->trailers);
+	pool_fini(&w->large_heads);
+	pool_fini(&w->chunks);
+	pool_fini(&w->upstreams);
+	pool_fini(&w->exchanges);
+	pool_fini(&w->connections);
+}
+
+struct router_worker *router_worker_new(unsigned index, const struct router_seams *seams,
+	const struct router_outputs *outputs, const struct router_capacity *capacity)
+{
+	struct router_worker *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return NULL;
+	w->index = index;
+	w->seams = *seams;
+	w->timers = seams->timers;
+	w->out = *outputs;
+	w->stats = outputs->stats;
+	w->next_connection_id = 1;
+	list_init(&w->listeners);
+	list_init(&w->ready);
+	list_init(&w->downstreams);
+	list_init(&w->upstream_list);
+	w->scratch = malloc(SCRATCH_SIZE);
+	if (w->scratch == NULL || init_pools(w, capacity) != 0
+		|| getrandom(w->random, sizeof(w->random), 0) != (ssize_t)sizeof(w->random))
+		goto fail;
+	if (capacity->tls_connections > 0) {
+		w->tls = tls_worker_new(&(struct tls_worker_config){
+			.max_connections = capacity->tls_connections,
+			.handshake_timeout_us = TLS_HANDSHAKE_TIMEOUT_US,
+			.timers = w->timers,
+			.stats = outputs->tls_stats,
+		});
+		if (w->tls == NULL)
+			goto fail;
+	}
+	return w;
+
+fail:
+	fini_pools(w);
+	free(w->scratch);
+	free(w);
+	errno = ENOMEM;
+	return NULL;
+}
+
+static void free_listener(struct listener *l)
+{
+	struct router_worker *w = l->worker;
+
+	if (l->tcp != NULL)
+		w->seams.unlisten(w->seams.arg, &l->tcp);
+	list_remove(&l->node);
+	pool_put(&w->listener_pool, l);
+}
+
+void router_worker_free(struct router_worker **wp, uint64_t now_us)
+{
+	struct router_worker *w = *wp;
+
+	*wp = NULL;
+	if (w == NULL)
+		return;
+	router_worker_abort_all(w, now_us);
+	w->stopping = true;
+	upstream_close_all(w, now_us);
+	list_foreach_safe (node, &w->listeners) {
+		free_listener(container_of(node, struct listener, node));
+	}
+	tls_worker_free(&w->tls);
+	fini_pools(w);
+	free(w->scratch);
+	free(w);
+}
+
+// --- configuration
+
+static struct listener *find_listener(const struct router_worker *w, const struct listener_view *v)
+{
+	list_foreach (node, &w->listeners) {
+		struct listener *l = container_of(node, struct listener, node);
+
+		if (l->tcp != NULL && l->state == v->state && l->local.port == v->config->local.port
+			&& ip_addr_equal(&l->local.addr, &v->config->local.addr))
+			return l;
+	}
+	return NULL;
+}
+
+static int open_listener(struct router_worker *w, const struct listener_view *v)
+{
+	struct listener *l = pool_get_zeroed(&w->listener_pool);
+
+	if (l == NULL)
+		return -ENOMEM;
+	l->worker = w;
+	l->state = v->state;
+	l->local = v->config->local;
+	list_push(&w->listeners, &l->node);
+	l->tcp = w->seams.listen(w->seams.arg,
+		&(struct tcp_listen_options){
+			.local = l->local,
+			.max_half_open = 1024,
+			.accept = downstream_accept,
+			.arg = l,
+		});
+	if (l->tcp == NULL) {
+		int error = errno;
+
+		free_listener(l);
+		return error > 0 ? -error : -EADDRINUSE;
+	}
+	return 0;
+}
+
+int router_worker_prepare(
+	struct router_worker *w, const struct snapshot *next, const struct listener_config **failed)
+{
+	for (unsigned i = 0; !w->stopping && i < next->config->n_listeners; i++) {
+		int error;
+
+		if (find_listener(w, &next->listeners[i]) != NULL)
+			continue;
+		error = open_listener(w, &next->listeners[i]);
+		if (error != 0) {
+			*failed = next->listeners[i].config;
+			router_worker_cancel(w);
+			return error;
+		}
+	}
+	return 0;
+}
+
+void router_worker_cancel(struct router_worker *w)
+{
+	list_foreach_safe (node, &w->listeners) {
+		struct listener *l = container_of(node, struct listener, node);
+
+		if (l->view == NULL && l->n_connections == 0)
+			free_listener(l);
+	}
+}
+
+// Connections of listeners that are gone have no configuration to answer by: the idle ones are closed now, the others
+// after their answer (h1_server.c).
+static void close_orphans(struct router_worker *w, uint64_t now_us)
+{
+	list_foreach_safe (node, &w->downstreams) {
+		struct downstream *c = container_of(node, struct downstream, node);
+
+		if (c->listener->view == NULL && c->table_name != NULL && c->stream.exchange == NULL
+			&& c->head_start_us == 0)
+			downstream_end(c, false, now_us);
+	}
+}
+
+void router_worker_adopt(struct router_worker *w, struct snapshot *next, uint64_t now_us)
+{
+	struct snapshot *previous = w->snapshot;
+	bool orphans = false;
+
+	w->snapshot = next;
+	list_foreach (node, &w->listeners) {
+		container_of(node, struct listener, node)->view = NULL;
+	}
+	for (unsigned i = 0; i < next->config->n_listeners; i++) {
+		struct listener *l = find_listener(w, &next->listeners[i]);
+
+		if (l != NULL)
+			l->view = &next->listeners[i];
+	}
+	list_foreach_safe (node, &w->listeners) {
+		struct listener *l = container_of(node, struct listener, node);
+
+		if (l->view != NULL)
+			continue;
+		if (l->tcp != NULL)
+			w->seams.unlisten(w->seams.arg, &l->tcp);
+		if (l->n_connections == 0)
+			free_listener(l);
+		else
+			orphans = true;
+	}
+	if (orphans)
+		close_orphans(w, now_us);
+	if (previous != NULL)
+		upstream_drain_removed(w, previous, next->generation, now_us);
+}
+
+// --- the end
+
+void router_worker_drain(struct router_worker *w, uint64_t timeout_us, uint64_t now_us)
+{
+	w->draining = true;
+	list_foreach (node, &w->downstreams) {
+		struct downstream *c = container_of(node, struct downstream, node);
+
+		// Not all at once: their clients will come back through other gateways.
+		if (c->stream.exchange == NULL && c->table_name != NULL)
+			timer_arm(w->timers, &c->timer,
+				now_us + (timeout_us > 0 ? router_random(w) % timeout_us : 0));
+	}
+}
+
+void router_worker_stop_listening(struct router_worker *w)
+{
+	w->stopping = true;
+	list_foreach (node, &w->listeners) {
+		struct listener *l = container_of(node, struct listener, node);
+
+		if (l->tcp != NULL)
+			w->seams.unlisten(w->seams.arg, &l->tcp);
+	}
+}
+
+uint64_t router_worker_abort_all(struct router_worker *w, uint64_t now_us)
+{
+	uint64_t n = 0;
+
+	list_foreach_safe (node, &w->downstreams) {
+		struct downstream *c = container_of(node, struct downstream, node);
+
+		if (c->stream.exchange != NULL) {
+			n++;
+			exchange_on_downstream_end(c->stream.exchange, DOWNSTREAM_CUT, NULL);
+		} else {
+			downstream_end(c, true, now_us);
+		}
+	}
+	router_worker_leave(w, now_us);
+	if (n > 0)
+		log_warning("requests cut at the end of the drain n=%llu worker=%u",
+			(unsigned long long)n, w->index);
+	return n;
+}

@@ -1,0 +1,477 @@
+#include "router/upstream.h"
+
+#include "router/exchange.h"
+#include "router/histogram.h"
+#include "router/upstream_conn.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static struct cluster_stats *stats_of(const struct upstream_pool *p, const struct router_worker *w)
+{
+	return &p->endpoint->cluster->stats[w->index];
+}
+
+struct upstream_pool **upstream_pools_new(struct endpoint *e, unsigned n_workers)
+{
+	struct upstream_pool **pools = calloc(n_workers, sizeof(struct upstream_pool *));
+
+	for (unsigned i = 0; pools != NULL && i < n_workers; i++) {
+		struct upstream_pool *p = calloc(1, sizeof(*p));
+
+		if (p == NULL) {
+			upstream_pools_free(&pools, n_workers);
+			break;
+		}
+		p->endpoint = e;
+		list_init(&p->idle);
+		list_init(&p->connecting);
+		list_init(&p->pending);
+		pools[i] = p;
+	}
+	return pools;
+}
+
+void upstream_pools_free(struct upstream_pool ***pp, unsigned n_workers)
+{
+	struct upstream_pool **pools = *pp;
+
+	*pp = NULL;
+	for (unsigned i = 0; pools != NULL && i < n_workers; i++) {
+		assert(pools[i] == NULL
+			|| (pools[i]->n_connections == 0 && pools[i]->n_pending == 0));
+		free(pools[i]);
+	}
+	free(pools);
+}
+
+// Takes one of 'max' slots that all workers share, or returns false.
+static bool take_slot(atomic_uint *count, uint32_t max)
+{
+	if (atomic_fetch_add_explicit(count, 1, memory_order_relaxed) < max)
+		return true;
+	atomic_fetch_sub_explicit(count, 1, memory_order_relaxed);
+	return false;
+}
+
+static void give_slot(atomic_uint *count)
+{
+	atomic_fetch_sub_explicit(count, 1, memory_order_relaxed);
+}
+
+static void dequeue(struct router_worker *w, struct exchange *x)
+{
+	struct upstream_pool *p = x->pending_pool;
+
+	list_remove(&x->pending_node);
+	x->pending_pool = NULL;
+	p->n_pending--;
+	give_slot(&p->endpoint->cluster->pending);
+	stat_dec(&stats_of(p, w)->upstream_rq_pending_active);
+}
+
+// Gives 'c' to 'x'; the slot among 'requests' is taken already.
+static void attach(struct upstream_conn *c, struct exchange *x)
+{
+	struct cluster_stats *stats = stats_of(c->pool, c->worker);
+	struct endpoint *e = c->pool->endpoint;
+
+	c->state = UPSTREAM_CONN_BUSY;
+	c->stream.exchange = x;
+	c->n_requests++;
+	timer_cancel(c->worker->timers, &c->timer);
+	atomic_fetch_add_explicit(&e->active_requests, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&e->n_requests, 1, memory_order_relaxed);
+	stat_inc(&stats->upstream_rq_total);
+	stat_inc(&stats->upstream_rq_active);
+	h1_client_start(c);
+}
+
+static void fail_pending(struct router_worker *w, struct upstream_pool *p, enum reset_reason reason,
+	const char *transport)
+{
+	list_foreach_safe (node, &p->pending) {
+		struct exchange *x = container_of(node, struct exchange, pending_node);
+
+		dequeue(w, x);
+		stat_inc(&stats_of(p, w)->upstream_rq_pending_failure_eject);
+		exchange_on_no_connection(x, reason, transport);
+	}
+}
+
+// The first in the queue that 'c' suits, or NULL.
+static struct exchange *next_pending(const struct upstream_conn *c)
+{
+	list_foreach (node, &c->pool->pending) {
+		struct exchange *x = container_of(node, struct exchange, pending_node);
+
+		if (!x->fresh_connection || c->n_requests == 0)
+			return x;
+	}
+	return NULL;
+}
+
+static void on_stream_event(void *owner, struct stream *s, unsigned events, uint64_t now_us);
+static void on_timer(struct timer *t, uint64_t now_us);
+
+static void count_end(struct upstream_conn *c, bool remote, bool active, uint64_t now_us)
+{
+	struct cluster_stats *stats = stats_of(c->pool, c->worker);
+
+	stat_inc(&stats->upstream_cx_destroy);
+	stat_inc(remote ? &stats->upstream_cx_destroy_remote : &stats->upstream_cx_destroy_local);
+	if (active) {
+		stat_inc(&stats->upstream_cx_destroy_with_active_rq);
+		stat_inc(remote ? &stats->upstream_cx_destroy_remote_with_active_rq
+				: &stats->upstream_cx_destroy_local_with_active_rq);
+	}
+	stat_dec(&stats->upstream_cx_active);
+	histogram_record(&stats->upstream_cx_length_ms, now_us - c->opened_us);
+}
+
+// Ends 'c'. The stream is closed in order if nothing is cut thereby, else aborted.
+static void end_connection(struct upstream_conn *c, bool abort, bool active, uint64_t now_us)
+{
+	struct router_worker *w = c->worker;
+	struct upstream_pool *p = c->pool;
+
+	count_end(c, c->io_closed || (c->io != NULL && stream_read_ended(c->io)), active, now_us);
+	if (c->state == UPSTREAM_CONN_CONNECTING)
+		p->n_connecting--;
+	p->n_connections--;
+	give_slot(&p->endpoint->cluster->connections);
+	give_slot(&p->endpoint->active_connections);
+	list_remove(&c->node);
+	list_remove(&c->worker_node);
+	timer_cancel(w->timers, &c->timer);
+	h1_reader_drop(&c->reader, w);
+	if (abort)
+		stream_abort(&c->io);
+	else
+		stream_close(&c->io);
+	pool_put(&w->upstreams, c);
+}
+
+static struct upstream_conn *new_connection(struct router_worker *w, struct upstream_pool *p)
+{
+	struct upstream_conn *c = pool_get_zeroed(&w->upstreams);
+
+	if (c == NULL)
+		return NULL;
+	c->stream.ops = &h1_client_ops;
+	c->worker = w;
+	c->pool = p;
+	c->state = UPSTREAM_CONN_CONNECTING;
+	timer_init(&c->timer, on_timer);
+	list_push(&p->connecting, &c->node);
+	list_push(&w->upstream_list, &c->worker_node);
+	p->n_connections++;
+	p->n_connecting++;
+	atomic_fetch_add_explicit(&p->endpoint->active_connections, 1, memory_order_relaxed);
+	stat_inc(&stats_of(p, w)->upstream_cx_total);
+	stat_inc(&stats_of(p, w)->upstream_cx_http1_total);
+	stat_inc(&stats_of(p, w)->upstream_cx_active);
+	return c;
+}
+
+static void connect_failed(
+	struct upstream_conn *c, enum reset_reason reason, const char *transport, uint64_t now_us)
+{
+	struct router_worker *w = c->worker;
+	struct upstream_pool *p = c->pool;
+
+	stat_inc(&stats_of(p, w)->upstream_cx_connect_fail);
+	atomic_fetch_add_explicit(&p->endpoint->n_connect_failures, 1, memory_order_relaxed);
+	end_connection(c, true, false, now_us);
+	fail_pending(w, p, reason, transport);
+}
+
+// Opens connections until each waiting attempt has one in the making, as far as maxConnections allows; a pool without
+// any may always open one. Returns false if our own memory is what stops it and nothing is on the way.
+static bool connect_for_pending(struct router_worker *w, struct upstream_pool *p, uint64_t now_us)
+{
+	struct cluster_state *state = p->endpoint->cluster;
+
+	while (p->n_connecting < p->n_pending) {
+		struct exchange *x = container_of(p->pending.next, struct exchange, pending_node);
+		const struct cluster_config *config = x->cluster->config;
+		enum stream_error error = STREAM_ERROR_NONE;
+		struct upstream_conn *c;
+
+		if (!take_slot(&state->connections, config->max_connections)) {
+			stat_inc(&stats_of(p, w)->upstream_cx_overflow);
+			if (p->n_connections > 0)
+				return true;
+			atomic_fetch_add_explicit(&state->connections, 1, memory_order_relaxed);
+		}
+		c = new_connection(w, p);
+		if (c == NULL) {
+			give_slot(&state->connections);
+			stat_inc(&w->stats->upstream_pool_empty);
+			return p->n_connections > 0;
+		}
+		c->opened_us = now_us;
+		c->io = w->seams.connect(w->seams.arg,
+			&(struct tcp_connect_options){
+				.remote = p->endpoint->address,
+				.keepalive = config->keepalive,
+				.on_event = on_stream_event,
+				.owner = c,
+			},
+			&error, now_us);
+		if (c->io == NULL) {
+			connect_failed(c, RESET_LOCAL_CONNECTION_FAILURE, stream_error_text(error),
+				now_us);
+			return true;
+		}
+		if (config->connect_timeout_us > 0)
+			timer_arm(w->timers, &c->timer, now_us + config->connect_timeout_us);
+	}
+	return true;
+}
+
+enum upstream_result upstream_acquire(struct router_worker *w, const struct cluster *c,
+	struct endpoint *e, struct exchange *x, bool fresh, struct codec_stream **out,
+	uint64_t now_us)
+{
+	struct upstream_pool *p = e->pools[w->index];
+	struct cluster_stats *stats = stats_of(p, w);
+
+	if (!fresh && !list_is_empty(&p->idle)) {
+		struct upstream_conn *conn;
+
+		if (!take_slot(&c->state->requests, c->config->max_requests)) {
+			stat_inc(&stats->upstream_rq_pending_overflow);
+			return UPSTREAM_OVERFLOW;
+		}
+		conn = container_of(list_pop(&p->idle), struct upstream_conn, node);
+		attach(conn, x);
+		*out = &conn->stream;
+		return UPSTREAM_READY;
+	}
+	if (!take_slot(&c->state->pending, c->config->max_pending_requests)) {
+		stat_inc(&stats->upstream_rq_pending_overflow);
+		return UPSTREAM_OVERFLOW;
+	}
+	// Idle connections are worth less than the fresh one that is asked for instead of them.
+	if (fresh && !list_is_empty(&p->idle)
+		&& atomic_load(&c->state->connections) >= c->config->max_connections)
+		end_connection(container_of(p->idle.prev, struct upstream_conn, node), false, false,
+			now_us);
+	list_push(&p->pending, &x->pending_node);
+	x->pending_pool = p;
+	p->n_pending++;
+	stat_inc(&stats->upstream_rq_pending_total);
+	stat_inc(&stats->upstream_rq_pending_active);
+	if (!connect_for_pending(w, p, now_us)) {
+		dequeue(w, x);
+		return UPSTREAM_NO_MEMORY;
+	}
+	return UPSTREAM_WAITING;
+}
+
+void upstream_cancel(struct router_worker *w, struct exchange *x)
+{
+	if (x->pending_pool == NULL)
+		return;
+	stat_inc(&stats_of(x->pending_pool, w)->upstream_rq_cancelled);
+	dequeue(w, x);
+}
+
+// 'c' has nobody: the queue first, then the pool.
+static void offer(struct upstream_conn *c, const struct cluster_config *config, uint64_t now_us)
+{
+	struct router_worker *w = c->worker;
+	struct upstream_pool *p = c->pool;
+	struct exchange *x;
+
+	while ((x = next_pending(c)) != NULL) {
+		const struct cluster *cluster = x->cluster;
+
+		dequeue(w, x);
+		if (!take_slot(&cluster->state->requests, cluster->config->max_requests)) {
+			stat_inc(&stats_of(p, w)->upstream_rq_pending_overflow);
+			exchange_on_no_connection(x, RESET_OVERFLOW, NULL);
+			continue;
+		}
+		list_remove(&c->node);
+		attach(c, x);
+		exchange_on_connection(x, &c->stream);
+		return;
+	}
+	c->state = UPSTREAM_CONN_IDLE;
+	list_remove(&c->node);
+	list_push_front(&p->idle, &c->node);
+	if (config != NULL && config->idle_timeout_us > 0)
+		timer_arm(w->timers, &c->timer, now_us + config->idle_timeout_us);
+}
+
+static bool is_worth_keeping(const struct upstream_conn *c, const struct cluster_config *config)
+{
+	const struct endpoint *e = c->pool->endpoint;
+	const struct router_worker *w = c->worker;
+
+	if (w->stopping || !endpoint_is_healthy(e))
+		return false;
+	if (w->snapshot != NULL && e->generation < w->snapshot->generation)
+		return false;
+	if (config->max_requests_per_connection > 0
+		&& c->n_requests >= config->max_requests_per_connection) {
+		stat_inc(&stats_of(c->pool, w)->upstream_cx_max_requests);
+		return false;
+	}
+	return true;
+}
+
+void upstream_conn_free_up(struct upstream_conn *c, bool reusable, uint64_t now_us)
+{
+	struct router_worker *w = c->worker;
+	struct upstream_pool *p = c->pool;
+	const struct cluster_config *config = c->stream.exchange->cluster->config;
+	struct cluster_stats *stats = stats_of(p, w);
+	bool complete = c->head_read && c->reader.ended && c->writer.ended;
+
+	stat_add(&stats->upstream_cx_rx_bytes_total, c->stream.wire_received);
+	stat_add(&stats->upstream_cx_tx_bytes_total, c->stream.wire_sent);
+	stat_dec(&stats->upstream_rq_active);
+	give_slot(&p->endpoint->cluster->requests);
+	give_slot(&p->endpoint->active_requests);
+	c->stream.exchange = NULL;
+	h1_reader_drop(&c->reader, w);
+	if (!reusable || !is_worth_keeping(c, config)) {
+		end_connection(c, !complete, !complete, now_us);
+		connect_for_pending(w, p, now_us);
+		return;
+	}
+	offer(c, config, now_us);
+}
+
+static void on_connected(struct upstream_conn *c, uint64_t now_us)
+{
+	struct upstream_pool *p = c->pool;
+
+	c->connected_us = now_us;
+	p->n_connecting--;
+	timer_cancel(c->worker->timers, &c->timer);
+	histogram_record(&stats_of(p, c->worker)->upstream_cx_connect_ms, now_us - c->opened_us);
+	c->state = UPSTREAM_CONN_IDLE;
+	offer(c, NULL, now_us);
+}
+
+static void on_connecting_event(struct upstream_conn *c, unsigned events, uint64_t now_us)
+{
+	if (events & STREAM_CLOSED) {
+		enum stream_error error = stream_error(c->io);
+
+		c->io_closed = true;
+		connect_failed(c,
+			error == STREAM_ERROR_CONNECT_TIMEOUT ? RESET_CONNECTION_TIMEOUT
+							      : RESET_REMOTE_CONNECTION_FAILURE,
+			stream_error_text(error), now_us);
+		return;
+	}
+	if (events & STREAM_CONNECTED)
+		on_connected(c, now_us);
+}
+
+static void on_stream_event(void *owner, struct stream *s, unsigned events, uint64_t now_us)
+{
+	struct upstream_conn *c = owner;
+	struct router_worker *w = c->worker;
+
+	(void)s;
+	switch (c->state) {
+	case UPSTREAM_CONN_CONNECTING: on_connecting_event(c, events, now_us); break;
+	case UPSTREAM_CONN_BUSY: h1_client_on_event(c, events, now_us); break;
+	case UPSTREAM_CONN_IDLE:
+		// Whatever an endpoint says unasked, the connection is of no use any more.
+		if (events & (STREAM_READABLE | STREAM_CLOSED)) {
+			struct upstream_pool *p = c->pool;
+
+			c->io_closed = (events & STREAM_CLOSED) != 0;
+			end_connection(c, c->io_closed, false, now_us);
+			connect_for_pending(w, p, now_us);
+		}
+		break;
+	default: assert(false);
+	}
+	router_worker_leave(w, now_us);
+}
+
+static void on_timer(struct timer *t, uint64_t now_us)
+{
+	struct upstream_conn *c = container_of(t, struct upstream_conn, timer);
+	struct router_worker *w = c->worker;
+
+	if (c->state == UPSTREAM_CONN_CONNECTING) {
+		stat_inc(&stats_of(c->pool, w)->upstream_cx_connect_timeout);
+		connect_failed(c, RESET_CONNECTION_TIMEOUT,
+			stream_error_text(STREAM_ERROR_CONNECT_TIMEOUT), now_us);
+	} else if (c->state == UPSTREAM_CONN_IDLE) {
+		struct upstream_pool *p = c->pool;
+
+		stat_inc(&stats_of(p, w)->upstream_cx_idle_timeout);
+		end_connection(c, false, false, now_us);
+		connect_for_pending(w, p, now_us);
+	}
+	router_worker_leave(w, now_us);
+}
+
+static struct upstream_conn *conn_of(const struct codec_stream *s)
+{
+	return (struct upstream_conn *)(uintptr_t)s;
+}
+
+bool upstream_is_reused(const struct codec_stream *s)
+{
+	return conn_of(s)->n_requests > 1;
+}
+
+bool upstream_may_have_arrived(const struct codec_stream *s)
+{
+	const struct upstream_conn *c = conn_of(s);
+
+	return c->writer.wire > stream_unsent(c->io);
+}
+
+struct ip_endpoint upstream_local(const struct codec_stream *s)
+{
+	return conn_of(s)->io->local;
+}
+
+void upstream_drain_removed(struct router_worker *w, const struct snapshot *previous,
+	uint64_t generation, uint64_t now_us)
+{
+	for (unsigned i = 0; i < previous->config->n_clusters; i++) {
+		const struct cluster *c = &previous->clusters[i];
+
+		for (unsigned k = 0; k < c->n_endpoints; k++) {
+			struct endpoint *e = c->endpoints[k];
+			struct upstream_pool *p = e->pools[w->index];
+
+			if (e->generation >= generation)
+				continue;
+			while (!list_is_empty(&p->idle))
+				end_connection(
+					container_of(p->idle.next, struct upstream_conn, node),
+					false, false, now_us);
+			if (p->n_pending > 0)
+				continue;
+			while (!list_is_empty(&p->connecting))
+				end_connection(container_of(p->connecting.next,
+						       struct upstream_conn, node),
+					true, false, now_us);
+		}
+	}
+}
+
+void upstream_close_all(struct router_worker *w, uint64_t now_us)
+{
+	while (!list_is_empty(&w->upstream_list)) {
+		struct upstream_conn *c =
+			container_of(w->upstream_list.next, struct upstream_conn, worker_node);
+
+		assert(c->stream.exchange == NULL);
+		end_connection(c, true, false, now_us);
+	}
+}
