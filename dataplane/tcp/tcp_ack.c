@@ -1,0 +1,291 @@
+// What an ACK does: frees what arrived, measures the round trip, moves the windows, finds out what was
+// lost and starts to repair it (RFC 5681, 6582, 6675).
+//
+// Each segment in flight is plain, SACKED, LOST, or LOST|AGAIN (sent again). The sums of the marks give
+// the 'pipe', what is believed to be in the network; that against the congestion window is the only
+// rule for sending, so limited transmit (RFC 3042) and recovery need no code of their own. Without SACK
+// each duplicate ACK counts as one full segment that left the network.
+
+#include "dataplane/tcp/tcp_conn.h"
+
+#define DUP_THRESHOLD 3u
+
+static void unmark(struct tcp_conn *c, struct tcp_buf *b, uint32_t seq_len)
+{
+	if (b->flags & TCP_BUF_SACKED)
+		c->sacked_bytes -= seq_len;
+	if (b->flags & TCP_BUF_LOST)
+		c->lost_bytes -= seq_len;
+	if (b->flags & TCP_BUF_AGAIN)
+		c->again_bytes -= seq_len;
+}
+
+static void mark_lost(struct tcp_conn *c, struct rte_mbuf *m)
+{
+	tcp_buf(m)->flags |= TCP_BUF_LOST;
+	c->lost_bytes += tcp_buf_seq_len(m);
+}
+
+// The head was acknowledged up to 'ack', in its middle.
+static void trim_head(struct tcp_conn *c, uint32_t ack)
+{
+	struct tcp_buf *b = tcp_buf(c->sending.head);
+	uint16_t n = (uint16_t)(ack - b->seq);
+
+	unmark(c, b, n);
+	b->seq += n;
+	b->off += n;
+	b->len -= n;
+	c->sending.bytes -= n;
+}
+
+// Frees what 'ack' covers. Returns the time the newest of them took, if it was sent only once (Karn);
+// TCP_NEVER otherwise.
+static uint64_t free_acked(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
+{
+	uint64_t rtt_us = TCP_NEVER;
+	uint32_t n = 0;
+
+	while (c->sending.head != c->unsent) {
+		struct rte_mbuf *m = c->sending.head;
+		struct tcp_buf *b = tcp_buf(m);
+
+		if (seq_lt(ack, tcp_buf_end(m))) {
+			if (seq_lt(b->seq, ack))
+				trim_head(c, ack);
+			break;
+		}
+		unmark(c, b, tcp_buf_seq_len(m));
+		rtt_us = b->n_tx == 1 && !(b->flags & TCP_BUF_SACKED) ? now_us - b->tx_us
+								      : TCP_NEVER;
+		rte_pktmbuf_free(tcp_queue_pop(&c->sending));
+		n++;
+	}
+	tcp_unhold(c->tcp, n);
+	return rtt_us;
+}
+
+// Marks what the SACK blocks cover (RFC 2018, 5). Returns true if something is new. A block that does
+// not lie in what is in flight says nothing: old ones, D-SACKs, lies.
+static bool mark_sacked(struct tcp_conn *c, const struct tcp_options *opt)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < opt->n_sack; i++) {
+		struct tcp_range r = opt->sack[i];
+
+		if (!seq_lt(r.left, r.right) || seq_le(r.left, c->snd_una)
+			|| seq_lt(c->snd_nxt, r.right))
+			continue;
+		for (struct rte_mbuf *m = c->sending.head; m != c->unsent; m = tcp_buf(m)->next) {
+			struct tcp_buf *b = tcp_buf(m);
+			uint32_t seq_len = tcp_buf_seq_len(m);
+
+			if (seq_le(r.right, b->seq))
+				break;
+			if (b->flags & TCP_BUF_SACKED || seq_lt(b->seq, r.left)
+				|| seq_lt(r.right, tcp_buf_end(m)))
+				continue;
+			unmark(c, b, seq_len);
+			b->flags = (uint8_t)((b->flags & TCP_BUF_FIN) | TCP_BUF_SACKED);
+			c->sacked_bytes += seq_len;
+			any = true;
+		}
+	}
+	return any;
+}
+
+// RFC 6675, IsLost(): three segments, or more than two full ones in bytes, arrived behind it.
+static void find_lost(struct tcp_conn *c)
+{
+	uint32_t bytes = c->sacked_bytes, n = 0;
+
+	for (struct rte_mbuf *m = c->sending.head; m != c->unsent; m = tcp_buf(m)->next)
+		n += !!(tcp_buf(m)->flags & TCP_BUF_SACKED);
+	for (struct rte_mbuf *m = c->sending.head; m != c->unsent; m = tcp_buf(m)->next) {
+		if (n < DUP_THRESHOLD && bytes <= (DUP_THRESHOLD - 1) * c->mss)
+			break;
+		if (tcp_buf(m)->flags & TCP_BUF_SACKED) {
+			n--;
+			bytes -= tcp_buf_seq_len(m);
+		} else if (!(tcp_buf(m)->flags & TCP_BUF_LOST)) {
+			mark_lost(c, m);
+		}
+	}
+}
+
+static void enter_recovery(struct tcp_conn *c, uint64_t now_us)
+{
+	if (c->flags & (TCP_F_RECOVERY | TCP_F_LOSS))
+		return;
+	c->flags |= TCP_F_RECOVERY;
+	c->recover = c->snd_nxt;
+	c->ssthresh = c->cc->on_loss(c, tcp_in_flight(c), now_us);
+	c->cwnd = c->ssthresh;
+	c->rto_at_us = TCP_NEVER; // starts anew with the retransmission
+	stat_inc(&c->tcp->stats->tcp_fast_recoveries);
+}
+
+// Without SACK (RFC 6582): 'sacked_bytes' is an estimate from the number of duplicate ACKs.
+static void set_estimate(struct tcp_conn *c)
+{
+	uint32_t most = tcp_in_flight(c) > c->mss ? tcp_in_flight(c) - c->mss : 0;
+	uint32_t bytes = (uint32_t)c->dup_acks * c->mss;
+
+	// What is marked lost did not arrive.
+	most = most > c->lost_bytes ? most - c->lost_bytes : 0;
+	c->sacked_bytes = bytes < most ? bytes : most;
+}
+
+static void on_duplicate(struct tcp_conn *c, uint64_t now_us)
+{
+	if (c->dup_acks < UINT16_MAX)
+		c->dup_acks++;
+	set_estimate(c);
+	if (c->dup_acks >= DUP_THRESHOLD && !(c->flags & (TCP_F_RECOVERY | TCP_F_LOSS))
+		&& c->sending.head != c->unsent
+		&& !(tcp_buf(c->sending.head)->flags & TCP_BUF_LOST)) {
+		mark_lost(c, c->sending.head);
+		enter_recovery(c, now_us);
+		set_estimate(c);
+	}
+}
+
+// The peer acknowledged new data while a loss is being repaired.
+static void on_partial_ack(struct tcp_conn *c, uint32_t acked, uint64_t now_us)
+{
+	if (seq_le(c->recover, c->snd_una)) {
+		if (c->flags & TCP_F_RECOVERY)
+			c->cwnd = c->ssthresh;
+		c->flags &= ~(uint32_t)(TCP_F_RECOVERY | TCP_F_LOSS);
+		c->dup_acks = 0;
+		if (!(c->flags & TCP_F_SACK))
+			c->sacked_bytes = 0;
+		return;
+	}
+	if (c->flags & TCP_F_LOSS)
+		c->cc->on_ack(c, acked, now_us);
+	if (!(c->flags & TCP_F_SACK)) {
+		uint32_t n = acked / c->mss;
+
+		c->dup_acks = n < c->dup_acks + 1u ? (uint16_t)(c->dup_acks + 1 - n) : 0;
+		if (c->sending.head != c->unsent
+			&& !(tcp_buf(c->sending.head)->flags & TCP_BUF_LOST))
+			mark_lost(c, c->sending.head);
+		set_estimate(c);
+	}
+}
+
+void tcp_mark_all_lost(struct tcp_conn *c, uint64_t now_us)
+{
+	struct rte_mbuf *head = c->sending.head;
+	bool reneged = tcp_buf(head)->flags & TCP_BUF_SACKED;
+	bool probe = seq_lt(c->snd_una + c->snd_wnd, tcp_buf_end(head));
+
+	if (!(c->flags & TCP_F_SACK)) {
+		c->sacked_bytes = 0;
+		c->dup_acks = 0;
+	}
+	for (struct rte_mbuf *m = head; m != c->unsent; m = tcp_buf(m)->next) {
+		struct tcp_buf *b = tcp_buf(m);
+
+		if (b->flags & TCP_BUF_SACKED && !reneged)
+			continue;
+		unmark(c, b, tcp_buf_seq_len(m));
+		b->flags &= TCP_BUF_FIN;
+		mark_lost(c, m);
+	}
+	if (probe) { // the peer's window is closed: no sign of congestion
+		stat_inc(&c->tcp->stats->tcp_window_probes);
+		return;
+	}
+	// RFC 5681, equation 4, is for the first loss of a segment, not for each time it is sent again.
+	if (!(c->flags & TCP_F_LOSS))
+		c->ssthresh = c->cc->on_loss(c, tcp_in_flight(c), now_us);
+	c->cwnd = c->mss;
+	c->recover = c->snd_nxt;
+	c->flags = (c->flags & ~(uint32_t)TCP_F_RECOVERY) | TCP_F_LOSS;
+}
+
+// RFC 9293, 3.10.7.4: the window, unless the segment is older than the last that told one.
+static void update_window(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+	uint32_t old_edge = c->snd_una + c->snd_wnd;
+	struct rte_mbuf *head = c->sending.head;
+	bool opened;
+
+	if (!(seq_lt(c->snd_wl1, seg->seq)
+		    || (c->snd_wl1 == seg->seq && seq_le(c->snd_wl2, seg->ack))))
+		return;
+	c->snd_wl1 = seg->seq;
+	c->snd_wl2 = seg->ack;
+	c->snd_wnd = seg->window << c->send_scale;
+	if (c->snd_wnd > c->snd_wnd_max)
+		c->snd_wnd_max = c->snd_wnd;
+	// A peer that answers probes is alive, but after close() only progress counts: it may not hold
+	// our memory for ever.
+	if (c->snd_wnd == 0 && c->flags & TCP_F_OWNED)
+		c->progress_us = now_us;
+	if (head == NULL)
+		return;
+	opened = seq_lt(old_edge, tcp_buf_end(head))
+		&& seq_le(tcp_buf_end(head), c->snd_una + c->snd_wnd);
+	if (!opened)
+		return;
+	c->backoff = 0;
+	c->rto_at_us = TCP_NEVER;
+	// The probe was thrown away by a full receiver. Nobody would send it again before the timeout.
+	if (head != c->unsent && !(tcp_buf(head)->flags & (TCP_BUF_LOST | TCP_BUF_SACKED)))
+		mark_lost(c, head);
+	else if (head != c->unsent && tcp_buf(head)->flags & TCP_BUF_AGAIN) {
+		unmark(c, tcp_buf(head), tcp_buf_seq_len(head));
+		tcp_buf(head)->flags &= TCP_BUF_FIN;
+		mark_lost(c, head);
+	}
+}
+
+static void on_new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
+{
+	uint32_t acked = ack - c->snd_una;
+	bool limited = c->flags & TCP_F_CWND_FULL || 2 * tcp_in_flight(c) >= c->cwnd;
+	uint64_t rtt_us = free_acked(c, ack, now_us);
+
+	c->snd_una = ack;
+	c->progress_us = now_us;
+	c->backoff = 0;
+	c->rto_at_us = TCP_NEVER; // tcp_output() starts it anew if something is left
+	if (rtt_us != TCP_NEVER)
+		tcp_rtt_sample(c, rtt_us);
+	if (c->flags & (TCP_F_RECOVERY | TCP_F_LOSS)) {
+		on_partial_ack(c, acked, now_us);
+	} else {
+		c->dup_acks = 0;
+		if (!(c->flags & TCP_F_SACK))
+			c->sacked_bytes = 0;
+		if (limited)
+			c->cc->on_ack(c, acked, now_us);
+	}
+	tcp_check_writable(c);
+}
+
+void tcp_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+	bool sacked = false;
+	// RFC 5681, 2: nothing in it but the number that is acknowledged already.
+	bool duplicate = seg->ack == c->snd_una && seg->len == 0 && tcp_in_flight(c) > 0
+		&& !(seg->flags & RTE_TCP_FIN_FLAG) && seg->window << c->send_scale == c->snd_wnd;
+
+	if (seq_lt(c->snd_una, seg->ack))
+		on_new_ack(c, seg->ack, now_us);
+	if (seg->opt.n_sack > 0 && c->flags & TCP_F_SACK)
+		sacked = mark_sacked(c, &seg->opt);
+	if (sacked || (c->sacked_bytes > 0 && c->flags & TCP_F_SACK)) {
+		find_lost(c);
+		if (c->lost_bytes > c->again_bytes)
+			enter_recovery(c, now_us);
+	} else if (!(c->flags & TCP_F_SACK) && duplicate) {
+		on_duplicate(c, now_us);
+	}
+	update_window(c, seg, now_us);
+	tcp_post_output(c);
+}

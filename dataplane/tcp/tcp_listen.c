@@ -1,0 +1,297 @@
+// How connections begin: listeners and their handshakes, active opens and their local ports.
+
+#include "dataplane/tcp/tcp_conn.h"
+
+#include <errno.h>
+
+static bool is_any(const struct ip_addr *a)
+{
+	return (a->q[0] == 0 && a->q[1] == 0) || (ip_addr_is_v4(a) && ip_addr_v4(a) == 0);
+}
+
+// RFC 6528: a keyed hash of the four-tuple and a clock of 4 us.
+uint32_t tcp_initial_seq(const struct tcp *t, const struct ip_endpoint *local,
+	const struct ip_endpoint *remote, uint64_t now_us)
+{
+	struct {
+		struct hash_key secret; // makes it another function than the table's
+		uint32_t hash;
+		uint32_t pad;
+	} key = {t->secret, tcp_hash(t, local, remote), 0};
+
+	return (uint32_t)hash_bytes(&t->secret, &key, sizeof(key)) + (uint32_t)(now_us / 4);
+}
+
+static void set_initial_seq(struct tcp_conn *c, uint32_t iss)
+{
+	c->iss = iss;
+	c->snd_una = iss;
+	c->snd_nxt = iss + 1;
+	c->snd_end = iss + 1;
+}
+
+// --- listeners
+
+struct tcp_listener *tcp_find_listener(struct tcp *t, const struct ip_endpoint *local)
+{
+	struct tcp_listener *any = NULL;
+
+	list_foreach (it, &t->listeners) {
+		struct tcp_listener *l = container_of(it, struct tcp_listener, node);
+
+		if (l->options.local.port != local->port)
+			continue;
+		if (ip_addr_equal(&l->options.local.addr, &local->addr))
+			return l;
+		if (is_any(&l->options.local.addr))
+			any = l;
+	}
+	return any;
+}
+
+struct tcp_listener *tcp_listen(struct net *net, const struct tcp_listen_options *options)
+{
+	struct tcp *t = net_tcp(net);
+	struct tcp_listener *l;
+
+	list_foreach (it, &t->listeners) {
+		l = container_of(it, struct tcp_listener, node);
+		if (l->options.local.port == options->local.port
+			&& ip_addr_equal(&l->options.local.addr, &options->local.addr)) {
+			errno = EADDRINUSE;
+			return NULL;
+		}
+	}
+	l = pool_get_zeroed(&t->listener_pool);
+	if (l == NULL) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	l->options = *options;
+	list_init(&l->half_open);
+	list_push(&t->listeners, &l->node);
+	return l;
+}
+
+void tcp_leave_listener(struct tcp_conn *c)
+{
+	if (c->listener == NULL)
+		return;
+	list_remove(&c->listen_node);
+	c->listener->n_half_open--;
+	c->listener = NULL;
+}
+
+void tcp_unlisten(struct net *net, struct tcp_listener **lp)
+{
+	struct tcp_listener *l = *lp;
+	struct tcp *t = net_tcp(net);
+
+	*lp = NULL;
+	if (l == NULL)
+		return;
+	list_remove(&l->node);
+	list_foreach_safe (it, &l->half_open) {
+		struct tcp_conn *c = container_of(it, struct tcp_conn, listen_node);
+
+		stat_inc(&t->stats->tcp_reset_unlisten);
+		c->flags &= ~(uint32_t)TCP_F_ACCEPTING;
+		tcp_conn_reset(c, STREAM_ERROR_NONE, t->now_us);
+	}
+	pool_put(&t->listener_pool, l);
+}
+
+// A SYN to 'l': the connection gets an object, unless one of the bounds says no. The peer will try
+// again; a RST would tell it that nobody listens.
+static struct tcp_conn *new_half_open(struct tcp *t, struct tcp_listener *l,
+	const struct ip_endpoint *local, const struct ip_endpoint *remote, uint64_t now_us)
+{
+	struct tcp_conn *c;
+
+	if (l->n_half_open >= l->options.max_half_open) {
+		stat_inc(&t->stats->tcp_drop_half_open_full);
+		return NULL;
+	}
+	if (t->mbufs_held >= t->max_mbufs_held / 8 * 7) {
+		stat_inc(&t->stats->tcp_drop_syn_memory);
+		return NULL;
+	}
+	c = tcp_conn_new(t, local, remote, now_us);
+	if (c == NULL)
+		stat_inc(&t->stats->tcp_drop_no_connection);
+	return c;
+}
+
+// RFC 9293, 3.10.7.2.
+void tcp_listen_input(struct tcp *t, struct tcp_listener *l, const struct tcp_segment *seg,
+	const struct ip_endpoint *local, const struct ip_endpoint *remote,
+	const uint32_t *iss_floor, uint64_t now_us)
+{
+	struct tcp_conn *c;
+	struct ip_addr source;
+	uint16_t mtu;
+	uint32_t iss;
+
+	if (seg->flags & RTE_TCP_RST_FLAG)
+		return;
+	if (seg->flags & RTE_TCP_ACK_FLAG) {
+		stat_inc(&t->stats->tcp_drop_listen);
+		tcp_send_reset(t, local, remote, seg, now_us);
+		return;
+	}
+	if (!(seg->flags & RTE_TCP_SYN_FLAG) || !net_route(t->net, &remote->addr, &source, &mtu)) {
+		stat_inc(&t->stats->tcp_drop_listen);
+		return;
+	}
+	c = new_half_open(t, l, local, remote, now_us);
+	if (c == NULL)
+		return;
+	c->listener = l;
+	l->n_half_open++;
+	list_push(&l->half_open, &c->listen_node);
+	c->keepalive = l->options.keepalive;
+	c->mtu = mtu;
+	c->flags |= TCP_F_PASSIVE | TCP_F_SYN_DUE;
+	iss = tcp_initial_seq(t, local, remote, now_us);
+	set_initial_seq(c, iss_floor != NULL && seq_lt(iss, *iss_floor) ? *iss_floor : iss);
+	tcp_learn_options(c, seg, now_us);
+	c->progress_us = now_us;
+	c->give_up_us = now_us + TCP_HALF_OPEN_US;
+	tcp_set_state(c, TCP_SYN_RECEIVED);
+	tcp_post_output(c);
+}
+
+// --- active opens
+
+// Whether the pair may be used; if it is in TIME_WAIT, where the sequence numbers have to begin.
+static bool is_free_pair(struct tcp *t, const struct ip_endpoint *local,
+	const struct ip_endpoint *remote, uint32_t *iss, uint64_t now_us)
+{
+	struct tcp_time_wait *tw;
+
+	if (tcp_find_listener(t, local) != NULL || tcp_lookup(t, local, remote) != NULL)
+		return false;
+	tw = tcp_time_wait_lookup(t, local, remote);
+	return tw == NULL || tcp_time_wait_reuse(t, tw, iss, now_us);
+}
+
+// RFC 6056, algorithm 3: a start that depends on the destination, then one after the other, within the
+// slice that belongs to this stack.
+static bool choose_port(struct tcp *t, struct ip_endpoint *local, const struct ip_endpoint *remote,
+	uint32_t *iss, uint64_t now_us)
+{
+	uint32_t step = (uint32_t)t->port_mask + 1, first, n, start;
+
+	first = t->port_first + ((t->port_value - (uint32_t)t->port_first) & t->port_mask);
+	if (first > t->port_last)
+		return false;
+	n = (t->port_last - first) / step + 1;
+	local->port = 0;
+	start = tcp_hash(t, local, remote) + t->port_rover;
+	for (uint32_t i = 0; i < n; i++) {
+		local->port = (uint16_t)(first + (start + i) % n * step);
+		if (is_free_pair(t, local, remote, iss, now_us)) {
+			t->port_rover += i + 1;
+			return true;
+		}
+	}
+	return false;
+}
+
+struct stream *tcp_connect(struct net *net, const struct tcp_connect_options *options,
+	enum stream_error *error, uint64_t now_us)
+{
+	struct tcp *t = net_tcp(net);
+	struct ip_endpoint local = {.addr = options->local};
+	struct ip_addr source;
+	struct tcp_conn *c;
+	uint32_t iss;
+	uint16_t mtu;
+
+	t->now_us = now_us;
+	if (!net_route(net, &options->remote.addr, &source, &mtu)) {
+		stat_inc(&t->stats->tcp_unreachable);
+		*error = STREAM_ERROR_UNREACHABLE;
+		return NULL;
+	}
+	if (is_any(&local.addr))
+		local.addr = source;
+	local.port = 0;
+	iss = 0;
+	if (!choose_port(t, &local, &options->remote, &iss, now_us)) {
+		stat_inc(&t->stats->tcp_no_port);
+		*error = STREAM_ERROR_NO_PORT;
+		return NULL;
+	}
+	c = tcp_conn_new(t, &local, &options->remote, now_us);
+	if (c == NULL) {
+		stat_inc(&t->stats->tcp_no_connection);
+		*error = STREAM_ERROR_NO_MEMORY;
+		return NULL;
+	}
+	if (iss == 0)
+		iss = tcp_initial_seq(t, &local, &options->remote, now_us);
+	set_initial_seq(c, iss);
+	c->mtu = mtu;
+	c->keepalive = options->keepalive;
+	c->peer_mss = TCP_DEFAULT_MSS_V4;
+	tcp_update_mss(c); // what is written before the answer comes is cut for the worst case
+	stream_set_owner(&c->stream, options->on_event, options->owner);
+	c->flags |= TCP_F_OWNED | TCP_F_SYN_DUE;
+	c->progress_us = now_us;
+	tcp_set_state(c, TCP_SYN_SENT);
+	stat_inc(&t->stats->tcp_active_opens);
+	tcp_post_output(c);
+	return &c->stream;
+}
+
+// --- what ICMP and ARP say
+
+static void shrink_segments(struct tcp_conn *c, uint16_t mtu, uint64_t now_us)
+{
+	uint16_t least = ip_addr_is_v4(&c->stream.remote.addr) ? 552 : 1280;
+
+	if (mtu < least)
+		mtu = least;
+	if (mtu >= c->mtu)
+		return;
+	c->mtu = mtu;
+	tcp_update_mss(c);
+	stat_inc(&c->tcp->stats->tcp_mtu_reduced);
+	// What is in flight and too large was dropped: it goes again in pieces.
+	if (c->sending.head != NULL && c->sending.head != c->unsent)
+		tcp_mark_all_lost(c, now_us);
+	tcp_post_output(c);
+}
+
+void tcp_icmp_error(struct tcp *t, enum tcp_icmp_kind kind, const struct ip_endpoint *local,
+	const struct ip_endpoint *remote, uint32_t seq, uint16_t mtu, uint64_t now_us)
+{
+	struct tcp_conn *c = tcp_lookup(t, local, remote);
+
+	// RFC 5927, 4.1: who forges this has to know what is in flight.
+	if (c == NULL || seq_lt(seq, c->snd_una) || !seq_lt(seq, c->snd_nxt)) {
+		stat_inc(&t->stats->tcp_icmp_ignored);
+		return;
+	}
+	if (kind == TCP_ICMP_TOO_BIG) {
+		if (c->state != TCP_SYN_SENT && c->state != TCP_SYN_RECEIVED)
+			shrink_segments(c, mtu != 0 ? mtu : 576, now_us);
+	} else if (c->state == TCP_SYN_SENT) {
+		stat_inc(&t->stats->tcp_unreachable);
+		tcp_conn_fail(c, STREAM_ERROR_UNREACHABLE);
+	}
+}
+
+void tcp_unreachable(struct tcp *t, const struct ip_addr *dst, uint64_t now_us)
+{
+	(void)now_us;
+	list_foreach (it, &t->conns) {
+		struct tcp_conn *c = container_of(it, struct tcp_conn, node);
+
+		if (c->state != TCP_SYN_SENT || !ip_addr_equal(&c->stream.remote.addr, dst))
+			continue;
+		stat_inc(&t->stats->tcp_unreachable);
+		tcp_conn_fail(c, STREAM_ERROR_UNREACHABLE);
+	}
+}

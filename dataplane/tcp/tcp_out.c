@@ -1,0 +1,470 @@
+// Segments are built and sent here, and here is decided which.
+
+#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_csum.h"
+
+#include <assert.h>
+#include <netinet/in.h>
+
+#define HEADER_LEN    20u
+#define TIMESTAMP_LEN 12u
+#define MAX_RST_S     1000u // to closed ports, a second
+
+_Static_assert(NET_HEADROOM >= 14 + 4 + 40 + HEADER_LEN + TCP_MAX_OPTIONS, "all headers fit");
+
+// What goes into a header besides the payload that is in the mbuf.
+struct header {
+	const struct ip_endpoint *local;
+	const struct ip_endpoint *remote;
+	uint64_t pseudo_sum; // without the length
+	uint32_t seq;
+	uint32_t ack;
+	uint16_t window;
+	uint8_t flags;
+	uint8_t n_options; // bytes, a multiple of four
+	uint8_t options[TCP_MAX_OPTIONS];
+};
+
+// Takes 'm', whose data is the payload.
+static void emit(struct tcp *t, struct rte_mbuf *m, const struct header *h, uint64_t now_us)
+{
+	uint32_t header_len = HEADER_LEN + h->n_options;
+	uint8_t *start = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)header_len), *p = start;
+	uint16_t sum;
+
+	assert(start != NULL);
+	p = tcp_put_be16(p, h->local->port);
+	p = tcp_put_be16(p, h->remote->port);
+	p = tcp_put_be32(p, h->seq);
+	p = tcp_put_be32(p, h->ack);
+	p = tcp_put_u8(p, (uint8_t)(header_len / 4 << 4));
+	p = tcp_put_u8(p, h->flags);
+	p = tcp_put_be16(p, h->window);
+	p = tcp_put_be32(p, 0); // checksum, urgent pointer
+	memcpy(p, h->options, h->n_options);
+
+	sum = csum_fold(csum_add(start, m->data_len, h->pseudo_sum + csum_len(m->data_len)));
+	sum = (uint16_t)~sum;
+	memcpy(start + 16, &sum, sizeof(sum));
+	stat_inc(&t->stats->tcp_tx_segments);
+	if (h->flags & RTE_TCP_RST_FLAG)
+		stat_inc(&t->stats->tcp_tx_rst);
+	if (net_output(t->net, m, &h->local->addr, &h->remote->addr, IPPROTO_TCP, now_us) != 0)
+		stat_inc(&t->stats->tcp_tx_unroutable);
+}
+
+static uint8_t *put_timestamp(uint8_t *p, uint32_t value, uint32_t echo)
+{
+	p = tcp_put_be32(p, TCP_OPT_NOP << 24 | TCP_OPT_NOP << 16 | TCP_OPT_TIMESTAMP << 8 | 10);
+	p = tcp_put_be32(p, value);
+	return tcp_put_be32(p, echo);
+}
+
+static uint8_t *put_range(uint8_t *p, struct tcp_range r)
+{
+	return tcp_put_be32(tcp_put_be32(p, r.left), r.right);
+}
+
+// RFC 2018, 4 and RFC 2883: a duplicate first, then the block that changed last.
+static uint8_t *put_sack(struct tcp_conn *c, uint8_t *p)
+{
+	unsigned max = c->flags & TCP_F_TIMESTAMP ? 3 : 4, n = 0;
+	uint8_t *start = p;
+
+	p = tcp_put_be32(p, TCP_OPT_NOP << 24 | TCP_OPT_NOP << 16 | TCP_OPT_SACK << 8);
+	if (c->has_dsack) {
+		p = put_range(p, c->dsack);
+		n++;
+	}
+	for (unsigned i = 0; i < c->n_sack && n < max; i++, n++)
+		p = put_range(p, c->sack[i]);
+	start[3] = (uint8_t)(2 + 8 * n);
+	c->has_dsack = false;
+	return p;
+}
+
+// The window field; moves the promised edge (never to the left).
+static uint16_t announce(struct tcp_conn *c)
+{
+	uint32_t edge = tcp_window_edge(c), window,
+		 threshold = c->tcp->settings.receive_buffer_max / 2;
+
+	// Silly window avoidance, RFC 9293, 3.8.6.2.2.
+	if (threshold > c->mss)
+		threshold = c->mss;
+	if (edge - c->rcv_adv < threshold)
+		edge = c->rcv_adv;
+	// Rounded up: down would take back some of what was promised.
+	window = (edge - c->rcv_nxt + (1u << c->receive_scale) - 1) >> c->receive_scale;
+	if (window > UINT16_MAX)
+		window = UINT16_MAX;
+	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + (window << c->receive_scale));
+	return (uint16_t)window;
+}
+
+static void send_segment(
+	struct tcp_conn *c, struct rte_mbuf *m, uint8_t flags, uint32_t seq, uint64_t now_us)
+{
+	struct header h = {
+		.local = &c->stream.local,
+		.remote = &c->stream.remote,
+		.pseudo_sum = c->pseudo_sum,
+		.seq = seq,
+		.ack = c->rcv_nxt,
+		.flags = flags,
+	};
+	uint8_t *p = h.options;
+
+	h.window = announce(c);
+	if (c->flags & TCP_F_TIMESTAMP)
+		p = put_timestamp(p, tcp_ts_now(c, now_us), c->ts_recent);
+	if (c->flags & TCP_F_SACK && m->data_len == 0 && (c->n_sack > 0 || c->has_dsack)
+		&& !(flags & RTE_TCP_RST_FLAG))
+		p = put_sack(c, p);
+	h.n_options = (uint8_t)(p - h.options);
+	c->rcv_acked = c->rcv_nxt;
+	c->ack_at_us = TCP_NEVER;
+	c->flags &= ~(uint32_t)TCP_F_ACK_NOW;
+	emit(c->tcp, m, &h, now_us);
+}
+
+void tcp_send_control(struct tcp_conn *c, uint8_t flags, uint32_t seq, uint64_t now_us)
+{
+	struct rte_mbuf *m = tcp_mbuf_get(c->tcp);
+
+	if (m == NULL) {
+		c->ack_at_us = now_us + TCP_RETRY_US;
+		return;
+	}
+	send_segment(c, m, flags, seq, now_us);
+}
+
+static unsigned ip_header_len(const struct tcp_conn *c)
+{
+	return ip_addr_is_v4(&c->stream.remote.addr) ? 20 : 40;
+}
+
+void tcp_send_syn(struct tcp_conn *c, uint64_t now_us)
+{
+	struct tcp *t = c->tcp;
+	bool answer = c->state == TCP_SYN_RECEIVED;
+	uint32_t window = t->settings.receive_buffer_max;
+	struct rte_mbuf *m = tcp_mbuf_get(t);
+	struct header h = {
+		.local = &c->stream.local,
+		.remote = &c->stream.remote,
+		.pseudo_sum = c->pseudo_sum,
+		.seq = c->iss,
+		.ack = answer ? c->rcv_nxt : 0,
+		.flags = answer ? RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG : RTE_TCP_SYN_FLAG,
+		.window = (uint16_t)(window < UINT16_MAX ? window : UINT16_MAX), // never scaled
+	};
+	uint8_t *p = h.options;
+
+	c->flags &= ~(uint32_t)(TCP_F_SYN_DUE | TCP_F_ACK_NOW);
+	c->rto_at_us = now_us + (m != NULL ? tcp_rto(c) : TCP_RETRY_US);
+	c->last_tx_us = now_us;
+	if (m == NULL)
+		return;
+	p = tcp_put_be32(p,
+		TCP_OPT_MSS << 24 | 4 << 16 | (uint32_t)(c->mtu - ip_header_len(c) - HEADER_LEN));
+	if (!answer || c->flags & TCP_F_SACK)
+		p = tcp_put_be32(
+			p, TCP_OPT_NOP << 24 | TCP_OPT_NOP << 16 | TCP_OPT_SACK_OK << 8 | 2);
+	if (!answer || c->flags & TCP_F_TIMESTAMP)
+		p = put_timestamp(p, tcp_ts_now(c, now_us), c->ts_recent);
+	if (!answer || c->flags & TCP_F_SCALE)
+		p = tcp_put_be32(p,
+			TCP_OPT_NOP << 24 | TCP_OPT_SCALE << 16 | 3 << 8
+				| (uint32_t)t->receive_scale);
+	h.n_options = (uint8_t)(p - h.options);
+	if (answer) {
+		c->rcv_adv = c->rcv_nxt + h.window;
+		c->rcv_acked = c->rcv_nxt;
+	}
+	emit(t, m, &h, now_us);
+}
+
+void tcp_send_bare(struct tcp *t, const struct ip_endpoint *local, const struct ip_endpoint *remote,
+	uint8_t flags, uint32_t seq, uint32_t ack, uint16_t window, const uint32_t ts[2],
+	uint64_t now_us)
+{
+	struct rte_mbuf *m = tcp_mbuf_get(t);
+	struct header h = {
+		.local = local,
+		.remote = remote,
+		.pseudo_sum = csum_pseudo(&local->addr, &remote->addr),
+		.seq = seq,
+		.ack = ack,
+		.flags = flags,
+		.window = window,
+	};
+
+	if (m == NULL)
+		return;
+	if (ts != NULL)
+		h.n_options = (uint8_t)(put_timestamp(h.options, ts[0], ts[1]) - h.options);
+	emit(t, m, &h, now_us);
+}
+
+void tcp_send_reset(struct tcp *t, const struct ip_endpoint *local,
+	const struct ip_endpoint *remote, const struct tcp_segment *seg, uint64_t now_us)
+{
+	uint32_t seq_len =
+		seg->len + !!(seg->flags & RTE_TCP_SYN_FLAG) + !!(seg->flags & RTE_TCP_FIN_FLAG);
+
+	if (seg->flags & RTE_TCP_RST_FLAG)
+		return;
+	if (!tcp_limit_allows(&t->rst_limit, MAX_RST_S, now_us)) {
+		stat_inc(&t->stats->tcp_rst_limited);
+		return;
+	}
+	if (seg->flags & RTE_TCP_ACK_FLAG)
+		tcp_send_bare(t, local, remote, RTE_TCP_RST_FLAG, seg->ack, 0, 0, NULL, now_us);
+	else
+		tcp_send_bare(t, local, remote, RTE_TCP_RST_FLAG | RTE_TCP_ACK_FLAG, 0,
+			seg->seq + seq_len, 0, NULL, now_us);
+}
+
+void tcp_update_mss(struct tcp_conn *c)
+{
+	uint32_t mss = c->mtu - ip_header_len(c) - HEADER_LEN;
+
+	if (mss > c->peer_mss)
+		mss = c->peer_mss;
+	if (mss > c->tcp->max_payload)
+		mss = c->tcp->max_payload;
+	if (c->flags & TCP_F_TIMESTAMP)
+		mss -= TIMESTAMP_LEN;
+	c->mss = (uint16_t)mss;
+}
+
+bool tcp_split(struct tcp_conn *c, struct rte_mbuf *m, uint16_t at)
+{
+	struct tcp_buf *b = tcp_buf(m), *rest;
+	struct rte_mbuf *tail = tcp_mbuf_get(c->tcp);
+
+	if (tail == NULL)
+		return false;
+	rest = tcp_buf(tail);
+	*rest = (struct tcp_buf){
+		.tx_us = b->tx_us,
+		.seq = b->seq + at,
+		.len = (uint16_t)(b->len - at),
+		.off = NET_HEADROOM,
+		.flags = b->flags,
+		.n_tx = b->n_tx,
+	};
+	memcpy((char *)tail->buf_addr + rest->off, (char *)m->buf_addr + b->off + at, rest->len);
+	b->flags &= (uint8_t)~TCP_BUF_FIN;
+	b->len = at;
+	c->sending.bytes -= rest->len;
+	tcp_queue_insert(&c->sending, m, tail);
+	tcp_hold(c->tcp, 1);
+	return true;
+}
+
+// The same payload in a buffer that nobody else holds.
+static struct rte_mbuf *copy_segment(struct tcp_conn *c, struct rte_mbuf *m)
+{
+	const struct tcp_buf *b = tcp_buf(m);
+	struct rte_mbuf *copy = tcp_mbuf_get(c->tcp);
+
+	if (copy == NULL)
+		return NULL;
+	memcpy(rte_pktmbuf_mtod(copy, char *), (char *)m->buf_addr + b->off, b->len);
+	copy->data_len = b->len;
+	copy->pkt_len = b->len;
+	stat_inc(&c->tcp->stats->tcp_retransmit_copied);
+	return copy;
+}
+
+// Sends the queued segment 'm', the first time or again. Returns false without a buffer.
+static bool transmit(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us)
+{
+	struct tcp_buf *b = tcp_buf(m);
+	uint8_t flags = RTE_TCP_ACK_FLAG;
+	struct rte_mbuf *out = m;
+
+	if (b->n_tx > 0 && rte_mbuf_refcnt_read(m) > 1) {
+		out = copy_segment(c, m);
+		if (out == NULL)
+			return false;
+	} else {
+		m->data_off = b->off;
+		m->data_len = b->len;
+		m->pkt_len = b->len;
+		m->ol_flags = 0;
+		rte_mbuf_refcnt_update(m, 1);
+	}
+	if (b->next == NULL)
+		flags |= RTE_TCP_PSH_FLAG;
+	if (b->flags & TCP_BUF_FIN)
+		flags |= RTE_TCP_FIN_FLAG;
+	b->tx_us = now_us;
+	b->n_tx += b->n_tx < UINT8_MAX;
+	c->last_tx_us = now_us;
+	send_segment(c, out, flags, b->seq, now_us);
+	return true;
+}
+
+// Sends the first unsent segment.
+static void transmit_new(struct tcp_conn *c, uint64_t now_us)
+{
+	struct rte_mbuf *m = c->unsent;
+
+	if (tcp_in_flight(c) == 0)
+		c->progress_us = now_us;
+	c->unsent = tcp_buf(m)->next;
+	c->snd_nxt = tcp_buf_end(m);
+	stat_add(&c->tcp->stats->tcp_tx_bytes, tcp_buf(m)->len);
+	transmit(c, m, now_us); // needs no buffer the first time
+}
+
+// What is marked lost goes first, oldest first, as the congestion window allows. Behind the peer's window
+// (it may have shrunk) only the oldest goes out: RFC 9293, 3.8.6, SHLD-17.
+static void retransmit_lost(struct tcp_conn *c, uint64_t now_us)
+{
+	bool fast = c->flags & TCP_F_RECOVERY;
+
+	for (struct rte_mbuf *m = c->sending.head; c->again_bytes < c->lost_bytes && m != c->unsent;
+		m = tcp_buf(m)->next) {
+		struct tcp_buf *b = tcp_buf(m);
+
+		if ((b->flags & (TCP_BUF_LOST | TCP_BUF_AGAIN)) != TCP_BUF_LOST)
+			continue;
+		if (tcp_pipe(c) > 0 && tcp_pipe(c) + b->len > c->cwnd)
+			return;
+		if (m != c->sending.head && seq_lt(c->snd_una + c->snd_wnd, tcp_buf_end(m)))
+			return;
+		if (b->len > c->mss && !tcp_split(c, m, c->mss))
+			return;
+		if (!transmit(c, m, now_us))
+			return;
+		b->flags |= TCP_BUF_AGAIN;
+		c->again_bytes += tcp_buf_seq_len(m);
+		c->n_retransmits++;
+		stat_inc(fast ? &c->tcp->stats->tcp_retransmit_fast
+			      : &c->tcp->stats->tcp_retransmit_rto);
+	}
+}
+
+// The FIN becomes part of the last segment that is still unsent, or an empty segment.
+static void make_fin(struct tcp_conn *c)
+{
+	struct rte_mbuf *m = c->sending.tail;
+
+	if (!(c->flags & TCP_F_FIN_QUEUED) || c->flags & TCP_F_FIN_MADE)
+		return;
+	if (c->unsent == NULL) {
+		m = tcp_mbuf_get(c->tcp);
+		if (m == NULL)
+			return;
+		*tcp_buf(m) = (struct tcp_buf){.seq = c->snd_end, .off = NET_HEADROOM};
+		tcp_queue_push(&c->sending, m);
+		tcp_hold(c->tcp, 1);
+		c->unsent = m;
+	}
+	tcp_buf(m)->flags |= TCP_BUF_FIN;
+	c->flags |= TCP_F_FIN_MADE;
+	c->snd_end++;
+}
+
+// Whether the first unsent segment, or a part of it, goes out now; cuts it if need be.
+static bool fit_unsent(struct tcp_conn *c)
+{
+	struct rte_mbuf *m = c->unsent;
+	struct tcp_buf *b = tcp_buf(m);
+	uint32_t edge = c->snd_una + c->snd_wnd, usable;
+
+	if (b->len > c->mss && !tcp_split(c, m, c->mss))
+		return false;
+	if (tcp_pipe(c) > 0 && tcp_pipe(c) + b->len > c->cwnd) {
+		c->flags |= TCP_F_CWND_FULL;
+		return false;
+	}
+	if (seq_le(tcp_buf_end(m), edge)) {
+		if (c->tcp->settings.nagle && b->len < c->mss && tcp_in_flight(c) > 0
+			&& !(b->flags & TCP_BUF_FIN))
+			return false;
+		return true;
+	}
+	// Sender's silly window avoidance (RFC 9293, 3.8.6.2.1): at least half of what the peer ever
+	// offered; else the window probe overrides.
+	usable = edge - b->seq;
+	if (seq_le(edge, b->seq) || usable < c->snd_wnd_max / 2)
+		return false;
+	return tcp_split(c, m, (uint16_t)usable);
+}
+
+static void send_new(struct tcp_conn *c, uint64_t now_us)
+{
+	uint32_t initial = TCP_INITIAL_MSS_N * c->mss;
+
+	// RFC 5681, 4.1: what was learnt before a pause may no longer hold.
+	if (c->unsent != NULL && tcp_in_flight(c) == 0 && c->cwnd > initial
+		&& now_us - c->last_tx_us > tcp_rto(c))
+		c->cwnd = initial;
+	c->flags &= ~(uint32_t)TCP_F_CWND_FULL;
+	while (c->unsent != NULL && fit_unsent(c))
+		transmit_new(c, now_us);
+}
+
+void tcp_send_probe(struct tcp_conn *c, uint64_t now_us)
+{
+	struct rte_mbuf *m = c->unsent;
+	uint32_t usable;
+
+	if (m == NULL)
+		return;
+	// What the window takes, held back so far by silly window avoidance; else one byte beyond it.
+	usable = seq_lt(tcp_buf(m)->seq, c->snd_una + c->snd_wnd)
+		? c->snd_una + c->snd_wnd - tcp_buf(m)->seq
+		: 1;
+	if (tcp_buf(m)->len > usable && !tcp_split(c, m, (uint16_t)usable))
+		return;
+	stat_inc(&c->tcp->stats->tcp_window_probes);
+	transmit_new(c, now_us);
+}
+
+static void send_ack(struct tcp_conn *c, uint64_t now_us)
+{
+	if (c->flags & TCP_F_ACK_NOW || c->rcv_nxt - c->rcv_acked >= 2u * c->mss)
+		tcp_send_control(c, RTE_TCP_ACK_FLAG, c->snd_nxt, now_us);
+	else if (c->rcv_nxt != c->rcv_acked && c->ack_at_us == TCP_NEVER)
+		c->ack_at_us = now_us + TCP_ACK_DELAY_US;
+}
+
+static void arm_retransmission(struct tcp_conn *c, uint64_t now_us)
+{
+	bool waiting = tcp_in_flight(c) > 0 || c->unsent != NULL
+		|| (c->flags & (TCP_F_FIN_QUEUED | TCP_F_FIN_MADE)) == TCP_F_FIN_QUEUED;
+
+	if (!waiting) {
+		c->rto_at_us = TCP_NEVER;
+	} else if (c->rto_at_us == TCP_NEVER) {
+		if (tcp_in_flight(c) == 0 && c->backoff == 0)
+			c->progress_us = now_us;
+		c->rto_at_us = now_us + tcp_rto(c);
+	}
+}
+
+void tcp_output(struct tcp_conn *c, uint64_t now_us)
+{
+	if (c->flags & TCP_F_SYN_DUE) {
+		tcp_send_syn(c, now_us);
+	} else if (c->state != TCP_SYN_SENT && c->state != TCP_SYN_RECEIVED) {
+		bool sack_due = c->flags & TCP_F_ACK_NOW && (c->n_sack > 0 || c->has_dsack);
+
+		if (c->again_bytes < c->lost_bytes)
+			retransmit_lost(c, now_us);
+		make_fin(c);
+		if (c->unsent != NULL)
+			send_new(c, now_us);
+		if (sack_due) // segments with data have no room for it
+			c->flags |= TCP_F_ACK_NOW;
+		send_ack(c, now_us);
+		arm_retransmission(c, now_us);
+	}
+	tcp_timer_update(c);
+}
