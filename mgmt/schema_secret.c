@@ -1,0 +1,23 @@
+// Secret and ConfigMap (reference/istio-gateway.md, 1.4, 4.5 and 5.1).
+#include "mgmt/objects.h"
+
+#define OBJECT secret
+static const struct field secret_fields[] = {
+	DOCUMENT_ROWS,
+	{"type", F_STRING, AT(type), .dflt = "Opaque",    .help = "kubernetes.io/tls or Opaque"},
+	{"data",      F_MAP,         LIST(data),       .help = "base64; cert and key, or tls.crt and tls.key"       },
+	{"stringData",      F_MAP,   LIST(string_data), .help = "the same in clear"},
+	NOTHING("immutable", SILENT, "for others"),
+};
+const struct object_type secret_type = TYPE("Secret", secret_fields);
+#undef OBJECT
+
+#define OBJECT config_map
+static const struct field config_map_fields[] = {
+	DOCUMENT_ROWS,
+	{"data", F_NODE, AT(data), .help = "key mesh of the ConfigMap istio: meshConfig as YAML"},
+	NOTHING("binaryData", SILENT, "for others"),
+	NOTHING("immutable", SILENT, "for others"),
+};
+const struct object_type config_map_type = TYPE("ConfigMap", config_map_fields);
+#undef OBJECT
