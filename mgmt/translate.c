@@ -1,0 +1,48 @@
+#include "mgmt/translate.h"
+
+#include <string.h>
+
+static const char *label_or(const struct translation *t, const char *key, const char *otherwise)
+{
+	const char *value = key_value_get(t->labels, t->n_labels, key);
+
+	return region_strdup(t->out, value != NULL ? value : otherwise);
+}
+
+// The gateway's own labels in Istio's metrics, by the conventions of Istio's canonical names.
+static void translate_identity(struct translation *t)
+{
+	struct gateway_identity *to = &t->router->identity;
+	const char *name = t->appliance->name;
+
+	to->workload = region_strdup(t->out, name);
+	to->namespace = region_strdup(t->out, t->appliance->namespace);
+	to->app = label_or(t, "app", name);
+	to->version = label_or(t, "version", "unknown");
+	to->canonical_service = label_or(t, "service.istio.io/canonical-name", to->app);
+	to->canonical_revision = label_or(
+		t, "service.istio.io/canonical-revision", label_or(t, "version", "latest"));
+	to->cluster = "Kubernetes";
+	to->destination_reporter = t->appliance->destination_reporter;
+}
+
+void translate_http_and_log(struct translation *t)
+{
+	struct router_config *r = t->router;
+	const struct mesh_config *mesh = t->mesh;
+
+	r->http = t->appliance->http;
+	r->http.server_name = region_strdup(t->out, r->http.server_name);
+	if (mesh->normalization != NULL)
+		r->http.path_normalization = (enum path_normalization)mesh->normalization->mode;
+	if (mesh->proxy != NULL && mesh->proxy->topology != NULL)
+		r->http.num_trusted_proxies = mesh->proxy->topology->num_trusted_proxies;
+	r->access_log = (struct access_log_config){
+		.enabled = mesh->access_log_file[0] != '\0',
+		.format = mesh->access_log_format,
+		.json = mesh->access_log_json != 0,
+		.path = mesh->access_log_file,
+	};
+	translate_identity(t);
+	r->version = region_printf(t->out, "%016llx", (unsigned long long)t->m->hash);
+}

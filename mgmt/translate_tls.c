@@ -1,0 +1,204 @@
+// A server's TLS: names, certificates, versions (reference/istio-gateway.md, 1.3, 1.4, 1.6).
+#include "mgmt/translate.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_PEM_BYTES (1u << 20)
+
+// --- PEM texts
+
+// Reads a whole file into 't->out'. Returns false with errno set.
+static bool read_pem(struct translation *t, const char *path, struct bytes *out)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), saved;
+	char *text;
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	text = malloc(MAX_PEM_BYTES);
+	n = text != NULL ? read(fd, text, MAX_PEM_BYTES) : -1;
+	saved = errno;
+	close(fd);
+	if (n >= 0)
+		*out = bytes_of(region_copy(t->out, text, (size_t)n), (size_t)n);
+	free(text);
+	errno = saved;
+	return n >= 0;
+}
+
+static bool secret_value(
+	struct translation *t, const struct secret *s, const char *key, struct bytes *out)
+{
+	const char *clear = key_value_get(s->string_data, s->n_string_data, key);
+	const char *encoded = key_value_get(s->data, s->n_data, key);
+	size_t len = 0;
+
+	if (clear != NULL) {
+		*out = bytes_of_str(clear);
+		return out->len > 0;
+	}
+	if (encoded == NULL || encoded[0] == '\0')
+		return false;
+	encoded = base64_decode(t->out, encoded, &len);
+	*out = bytes_of(encoded, len);
+	return encoded != NULL && len > 0;
+}
+
+static bool from_secret(
+	struct translation *t, const struct secret *s, struct tls_certificate_config *to)
+{
+	return (secret_value(t, s, "cert", &to->chain_pem)
+		       && secret_value(t, s, "key", &to->key_pem))
+		|| (secret_value(t, s, "tls.crt", &to->chain_pem)
+			&& secret_value(t, s, "tls.key", &to->key_pem));
+}
+
+// NAME.crt and NAME.key beside the configuration.
+static bool from_folders(struct translation *t, const char *name, struct tls_certificate_config *to)
+{
+	if (strchr(name, '/') != NULL)
+		return false;
+	for (unsigned i = 0; i < t->m->n_folders; i++) {
+		const char *base = region_printf(t->out, "%s/%s", t->m->folders[i], name);
+
+		if (read_pem(t, region_printf(t->work, "%s.crt", base), &to->chain_pem)
+			&& read_pem(t, region_printf(t->work, "%s.key", base), &to->key_pem)) {
+			to->name = region_printf(t->out, "%s.crt", base);
+			return true;
+		}
+	}
+	return false;
+}
+
+// --- certificates
+
+static void add_certificate(struct translation *t, const struct node *at,
+	const struct tls_certificate_config *c, struct tls_chain_config *to)
+{
+	char error[TLS_ERROR_SIZE];
+	int64_t not_after;
+
+	if (!tls_certificate_check(c, t->now_s, &not_after, error)) {
+		tree_error(t->d, at, "unusable certificate (%s): %s; expected PEM of a valid pair",
+			c->name, error);
+		return;
+	}
+	if (to->n_certificates == COUNT_OF(to->certificates)) {
+		tree_error(t->d, at, "too many certificates; expected at most 2");
+		return;
+	}
+	to->certificates[to->n_certificates++] = *c;
+}
+
+static void add_credential(
+	struct translation *t, const struct node *at, const char *name, struct tls_chain_config *to)
+{
+	const char *namespace = t->appliance->namespace;
+	const struct secret *s = (struct secret *)manifest_find(t->m, KIND_SECRET, namespace, name);
+	struct tls_certificate_config c = {
+		.name = region_printf(t->out, "Secret %s/%s", namespace, name)};
+
+	if (s != NULL && !from_secret(t, s, &c)) {
+		tree_error(t->d, s->document.node,
+			"no certificate and key; expected cert and key, or tls.crt and tls.key, in base64");
+		return;
+	}
+	if (s == NULL && !from_folders(t, name, &c)) {
+		tree_warning(t->d, at,
+			"no Secret %s/%s and no file %s.crt beside the configuration; "
+			"handshakes will fail",
+			namespace, name, name);
+		return;
+	}
+	add_certificate(t, at, &c, to);
+}
+
+static void add_files(struct translation *t, const struct node *at, const char *certificate,
+	const char *key, struct tls_chain_config *to)
+{
+	struct tls_certificate_config c = {.name = certificate};
+
+	if (!read_pem(t, certificate, &c.chain_pem))
+		tree_error(t->d, at, "\"%s\" cannot be read: %s; expected a PEM file", certificate,
+			strerror(errno));
+	else if (!read_pem(t, key, &c.key_pem))
+		tree_error(t->d, at, "\"%s\" cannot be read: %s; expected a PEM file", key,
+			strerror(errno));
+	else
+		add_certificate(t, at, &c, to);
+}
+
+static void translate_certificates(
+	struct translation *t, const struct server_tls *tls, struct tls_chain_config *to)
+{
+	const struct node *list = object_get(tls, "credentialNames");
+	const struct node *n = list != NULL ? list->first : NULL;
+
+	if (tls->credential[0] != '\0')
+		add_credential(t, object_get(tls, "credentialName"), tls->credential, to);
+	for (unsigned i = 0; i < tls->n_credentials; i++, n = n->next)
+		add_credential(t, n, tls->credentials[i], to);
+	if (tls->certificate[0] != '\0' && tls->key[0] != '\0')
+		add_files(t, object_get(tls, "serverCertificate"), tls->certificate, tls->key, to);
+	for (unsigned i = 0; i < tls->n_files; i++)
+		add_files(t, tls->files[i].node, tls->files[i].certificate, tls->files[i].key, to);
+}
+
+// --- names
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+// The server's hosts without their namespaces, sorted; one "*" means no condition.
+static void translate_sni(
+	struct translation *t, const struct server *s, struct tls_chain_config *to)
+{
+	const char **sni = region_alloc(t->out, (s->n_hosts + 1) * sizeof(*sni));
+
+	for (unsigned i = 0; i < s->n_hosts; i++) {
+		const char *slash = strchr(s->hosts[i], '/');
+		const char *host = region_lower(t->out, slash != NULL ? slash + 1 : s->hosts[i]);
+
+		if (strcmp(host, "*") == 0) {
+			to->n_sni = 0;
+			return;
+		}
+		sni[to->n_sni++] = host;
+	}
+	if (to->n_sni > 1)
+		qsort(sni, to->n_sni, sizeof(*sni), compare_texts);
+	to->sni = sni;
+}
+
+static const char *translate_ciphers(struct translation *t, const struct server_tls *tls)
+{
+	const char *list = NULL;
+
+	for (unsigned i = 0; i < tls->n_ciphers; i++)
+		list = region_printf(t->out, "%s%s%s", list != NULL ? list : "",
+			list != NULL ? ":" : "", tls->ciphers[i]);
+	return list;
+}
+
+void translate_tls(struct translation *t, const struct server *s, struct tls_chain_config *to)
+{
+	const struct server_tls *tls = s->tls;
+
+	translate_sni(t, s, to);
+	translate_certificates(t, tls, to);
+	to->min_version =
+		tls->min_version != 0 ? (enum tls_version)tls->min_version : TLS_VERSION_1_2;
+	to->max_version =
+		tls->max_version != 0 ? (enum tls_version)tls->max_version : TLS_VERSION_1_3;
+	to->cipher_suites = translate_ciphers(t, tls);
+	// XXX: to be offered when the router takes HTTP/2 from clients.
+	to->alpn_h2 = false;
+}
