@@ -147,10 +147,11 @@ bool admin_cmd_metrics(struct gateway *gw, const struct admin_words *words, stru
 
 bool admin_cmd_help(struct gateway *gw, const struct admin_words *words, struct admin_answer *a)
 {
+	json_t *list = admin_list(a, "commands");
+
 	(void)gw, (void)words;
-	a->body = json_array();
 	for (unsigned i = 0; i < ADMIN_N_COMMANDS; i++)
-		json_array_append_new(a->body,
+		json_array_append_new(list,
 			json_pack("{s:s, s:s, s:s}", "command", admin_commands[i].name, "arguments",
 				admin_commands[i].usage, "help", admin_commands[i].help));
 	return true;

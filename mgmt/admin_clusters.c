@@ -140,16 +140,16 @@ static json_t *cluster_object(const struct cluster *c, uint64_t worker_us)
 
 bool admin_cmd_clusters(struct gateway *gw, const struct admin_words *words, struct admin_answer *a)
 {
+	json_t *list = admin_list(a, "clusters");
 	const struct snapshot *s = router_current(gw->router);
 	const char *name = words->n > 1 ? words->at[1] : "";
 	uint64_t worker_us = gateway_worker_time(gw, loop_now_us());
 
-	a->body = json_array();
 	for (unsigned i = 0; i < s->config->n_clusters; i++) {
 		if (strstr(s->clusters[i].config->name, name) != NULL)
-			json_array_append_new(a->body, cluster_object(&s->clusters[i], worker_us));
+			json_array_append_new(list, cluster_object(&s->clusters[i], worker_us));
 	}
-	if (json_array_size(a->body) == 0 && *name != '\0')
+	if (json_array_size(list) == 0 && *name != '\0')
 		return admin_end(a, ADMIN_CODE_FAILED, "no cluster has \"%s\" in its name", name);
 	return true;
 }

@@ -100,6 +100,14 @@ json_t *admin_string(const char *text)
 	return string;
 }
 
+json_t *admin_list(struct admin_answer *a, const char *name)
+{
+	json_t *list = json_array();
+
+	a->body = json_pack("{s:o}", name, list);
+	return list;
+}
+
 // One line of data for each line of 'text'. Control characters could act on the reader's terminal.
 static void write_text(FILE *to, const char *text)
 {

@@ -58,7 +58,12 @@ json_t *admin_string(const char *text);
 // Writes the numbered lines and frees what 'a' owns.
 void admin_write_answer(FILE *to, struct admin_answer *a, bool json);
 
-// Renders 'value' for people: objects as "key: value", arrays of flat objects as tables, deeper ones indented.
+// Begins the answer of a command that lists things: '{"<name>": [...]}'. Returns the list (borrowed); NULL without memory, which
+// json_array_append_new() takes.
+json_t *admin_list(struct admin_answer *a, const char *name);
+
+// Renders 'value' for people: objects as "key: value", arrays of flat objects as tables, deeper ones indented. The only list of an
+// answer needs no heading.
 void admin_render(FILE *to, const json_t *value);
 
 // Reads a line of an answer: its code and where its text begins. Returns false if it has none.

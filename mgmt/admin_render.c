@@ -244,5 +244,9 @@ static void print_value(FILE *to, json_t *v, unsigned indent)
 void admin_render(FILE *to, const json_t *value)
 {
 	// jansson's iterators take a value they could change; nothing here does.
-	print_value(to, (json_t *)(uintptr_t)value, 0);
+	json_t *v = (json_t *)(uintptr_t)value;
+	json_t *only =
+		json_object_size(v) == 1 ? json_object_iter_value(json_object_iter(v)) : NULL;
+
+	print_value(to, json_is_array(only) ? only : v, 0);
 }

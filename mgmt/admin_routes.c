@@ -127,10 +127,10 @@ static json_t *routes_of(const struct virtual_host_config *h)
 
 bool admin_cmd_routes(struct gateway *gw, const struct admin_words *words, struct admin_answer *a)
 {
+	json_t *list = admin_list(a, "routes");
 	const struct snapshot *s = router_current(gw->router);
 	const char *host = words->n > 1 ? words->at[1] : NULL;
 
-	a->body = json_array();
 	for (unsigned t = 0; t < s->config->n_route_tables; t++) {
 		const struct route_table_config *table = &s->config->route_tables[t];
 		const struct virtual_host *found =
@@ -144,13 +144,13 @@ bool admin_cmd_routes(struct gateway *gw, const struct admin_words *words, struc
 					|| strcmp(virtual_host_config(found)->domain, h->domain)
 						!= 0))
 				continue;
-			json_array_append_new(a->body,
+			json_array_append_new(list,
 				json_pack("{s:s, s:o, s:b, s:o}", "table", table->name, "host",
 					admin_string(h->domain), "requires_tls",
 					(int)h->require_tls, "routes", routes_of(h)));
 		}
 	}
-	if (host != NULL && json_array_size(a->body) == 0)
+	if (host != NULL && json_array_size(list) == 0)
 		return admin_end(a, ADMIN_CODE_FAILED,
 			"no virtual host answers \"%s\": such a request gets 404 (NR)", host);
 	return true;
@@ -357,12 +357,13 @@ bool admin_cmd_explain(struct gateway *gw, const struct admin_words *words, stru
 		    &q.head.path)) {
 		admin_end(a, ADMIN_CODE_DONE, "400: this path cannot be normalised");
 	} else {
-		a->body = json_array();
+		json_t *list = admin_list(a, "listeners");
+
 		for (unsigned i = 0; i < s->config->n_listeners; i++) {
 			const struct listener_config *l = &s->config->listeners[i];
 
 			if (q.listener == NULL || strcmp(q.listener, l->name) == 0)
-				json_array_append_new(a->body, explain_listener(s, l, &q));
+				json_array_append_new(list, explain_listener(s, l, &q));
 		}
 	}
 	arena_reset(&arena);

@@ -144,15 +144,15 @@ static struct listener_stats listener_sum(const struct gateway *gw, const struct
 bool admin_cmd_listeners(
 	struct gateway *gw, const struct admin_words *words, struct admin_answer *a)
 {
+	json_t *list = admin_list(a, "listeners");
 	const struct snapshot *s = router_current(gw->router);
 
 	(void)words;
-	a->body = json_array();
 	for (unsigned i = 0; i < s->config->n_listeners; i++) {
 		const struct listener_config *l = &s->config->listeners[i];
 		struct listener_stats sum = listener_sum(gw, s->listeners[i].state);
 
-		json_array_append_new(a->body,
+		json_array_append_new(list,
 			json_pack("{s:s, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "listener",
 				l->name, "address", endpoint_text(&l->local), "tls", (int)l->tls,
 				"connections", (json_int_t)sum.downstream_cx_active,
@@ -205,13 +205,13 @@ static void add_certificates(json_t *list, const struct listener_config *l, int6
 
 bool admin_cmd_certs(struct gateway *gw, const struct admin_words *words, struct admin_answer *a)
 {
+	json_t *list = admin_list(a, "certificates");
 	const struct snapshot *s = router_current(gw->router);
 
 	(void)words;
-	a->body = json_array();
 	for (unsigned i = 0; i < s->config->n_listeners; i++) {
 		if (s->config->listeners[i].tls)
-			add_certificates(a->body, &s->config->listeners[i], (int64_t)time(NULL));
+			add_certificates(list, &s->config->listeners[i], (int64_t)time(NULL));
 	}
 	return true;
 }
@@ -327,21 +327,21 @@ static json_t *connection_row(const struct tcp_info *c, uint64_t now_us)
 bool admin_cmd_connections(
 	struct gateway *gw, const struct admin_words *words, struct admin_answer *a)
 {
-	struct connection_list list = {.filter = parse_filter(words->n > 1 ? words->at[1] : NULL)};
+	json_t *rows = admin_list(a, "connections");
+	struct connection_list found = {.filter = parse_filter(words->n > 1 ? words->at[1] : NULL)};
 	uint64_t now_us = gateway_worker_time(gw, loop_now_us());
 
-	list.at = calloc(SHOWN_CONNECTIONS, sizeof(*list.at));
-	if (list.at == NULL)
+	found.at = calloc(SHOWN_CONNECTIONS, sizeof(*found.at));
+	if (found.at == NULL)
 		return admin_end(a, ADMIN_CODE_FAILED, "out of memory");
 	for (unsigned w = 0; w < gw->n_workers; w++) {
-		list.n_visited = 0;
-		worker_call(gw->workers[w], list_connections, &list);
+		found.n_visited = 0;
+		worker_call(gw->workers[w], list_connections, &found);
 	}
-	a->body = json_array();
-	for (unsigned i = 0; i < list.n; i++)
-		json_array_append_new(a->body, connection_row(&list.at[i], now_us));
-	free(list.at);
-	admin_end(a, ADMIN_CODE_DONE, "%u of %u connections shown%s", list.n, list.n_matching,
-		list.cut ? "; there are too many to look at all of them" : "");
+	for (unsigned i = 0; i < found.n; i++)
+		json_array_append_new(rows, connection_row(&found.at[i], now_us));
+	free(found.at);
+	admin_end(a, ADMIN_CODE_DONE, "%u of %u connections shown%s", found.n, found.n_matching,
+		found.cut ? "; there are too many to look at all of them" : "");
 	return true;
 }

@@ -190,6 +190,18 @@ static void deeper_objects_are_blocks_with_indented_tables(void)
 	free(text);
 }
 
+static void the_only_list_of_an_answer_has_no_heading(void)
+{
+	struct admin_answer a = {.code = ADMIN_CODE_DONE};
+	json_t *list = admin_list(&a, "clusters");
+	char *text;
+
+	json_array_append_new(list, json_pack("{s:i}", "x", 1));
+	text = answer(&a, false);
+	assert_string_equal(text, "1000 X\n1000 1\n0000 done\n");
+	free(text);
+}
+
 static void control_characters_do_not_reach_a_terminal(void)
 {
 	struct admin_answer a = {.body = json_pack("{s:o}", "x", admin_string("\x1b[2J\x7f"))};
@@ -277,6 +289,7 @@ TESTS(TEST(a_line_is_split_at_blanks_and_quotes_are_undone),
 	TEST(every_command_has_a_help_and_sane_bounds), TEST(an_answer_without_data_is_one_line),
 	TEST(json_and_text_say_the_same), TEST(rows_become_a_table_with_aligned_columns),
 	TEST(deeper_objects_are_blocks_with_indented_tables),
+	TEST(the_only_list_of_an_answer_has_no_heading),
 	TEST(control_characters_do_not_reach_a_terminal),
 	TEST(bytes_that_are_not_utf8_are_shown_all_the_same), TEST(answer_lines_are_read_strictly),
 	TEST(rates_are_differences_over_time_busiest_first))
