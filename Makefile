@@ -82,11 +82,11 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/tests/test_support.o $(B)/tests/fake_stream.o 
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PACKAGE_LIBS) -lcmocka -lpthread -lm
 
 # libFuzzer's main, or one of ours that reads each file of a corpus once.
-$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/test_support.o $(B)/tests/fake_stream.o $(LIB)
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/test_support.o $(B)/tests/fake_stream.o $(B)/tests/tls_peer.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(PACKAGE_LIBS) -lcmocka -lpthread -lm
 
 $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/tests/test_support.o \
-		$(B)/tests/fake_stream.o $(LIB)
+		$(B)/tests/fake_stream.o $(B)/tests/tls_peer.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PACKAGE_LIBS) -lcmocka -lpthread -lm
 
 $(B)/tests/tools/%: $(B)/tests/tools/%.o

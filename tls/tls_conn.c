@@ -87,10 +87,11 @@ void conn_fail(struct tls_conn *c, enum stream_error error, enum tls_cause cause
 
 static void conn_tell(struct tls_conn *c, unsigned events)
 {
-	if (c->given_back)
+	if (c->given_back || c->told_closed)
 		return;
 	if (c->tell_closed) {
 		c->tell_closed = false;
+		c->told_closed = true;
 		events |= STREAM_CLOSED;
 	}
 	if (events != 0 && c->base.on_event != NULL)

@@ -73,6 +73,7 @@ struct tls_conn {
 	bool given_back;       // by the owner; freed when depth is 0
 	bool recheck_readable; // the owner wants READABLE in the next turn
 	bool tell_closed;      // CLOSED is still to be reported
+	bool told_closed;      // nothing is reported afterwards
 	bool lower_closed;     // the lower stream reported CLOSED
 
 	// The first bytes, which OpenSSL gets before those of the lower stream.
