@@ -87,9 +87,10 @@ static int start(void *arg, struct worker *w, void **state, uint64_t now_us)
 
 static bool turn(void *state, uint64_t now_us)
 {
-	(void)state;
-	(void)now_us;
-	return false; // everything happens in the callbacks of streams and timers
+	struct router_worker *w = state;
+
+	// All else happens in the callbacks of streams and timers; what they wrote to TLS leaves here.
+	return tls_worker_turn(w->tls, now_us);
 }
 
 static uint64_t next_deadline(void *state)
