@@ -90,7 +90,7 @@ static bool turn(void *state, uint64_t now_us)
 	struct router_worker *w = state;
 
 	// All else happens in the callbacks of streams and timers; what they wrote to TLS leaves here.
-	return tls_worker_turn(w->tls, now_us);
+	return w->tls != NULL && tls_worker_turn(w->tls, now_us);
 }
 
 static uint64_t next_deadline(void *state)
