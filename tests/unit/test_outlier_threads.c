@@ -1,5 +1,5 @@
 // Workers that find endpoints failing at the same moment: the limit holds at every instant, and the books balance.
-// Run it under ThreadSanitizer: make unit VARIANT=tsan.
+// Run it under ThreadSanitizer: make tsan.
 
 #include "dataplane/base/log.h"
 #include "router/outlier.h"

@@ -1,9 +1,8 @@
-// Series of Istio's request metrics: labels, overflow, the sum over workers, and a reader beside a writer.
+// Series of Istio's request metrics: labels, overflow, and the sum over workers.
 
 #include "router/request_metrics.h"
 #include "tests/test_support.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -197,44 +196,7 @@ static void tables_of_workers_are_added_up(void)
 		request_metrics_free(&tables[t]);
 }
 
-#define N_RECORDED 30000u
-
-static void *record_many(void *arg)
-{
-	for (unsigned i = 0; i < N_RECORDED; i++) {
-		struct exchange_record r = a_record(200 + i % 60);
-
-		request_metrics_record(arg, &r);
-	}
-	return NULL;
-}
-
-static void sum_requests(void *arg, const struct request_series *s)
-{
-	assert_true(s->destination_service[0] != '\0');
-	*(uint64_t *)arg += s->n_requests;
-}
-
-static void a_reader_sees_whole_series_that_only_grow(void)
-{
-	struct request_metrics *m = request_metrics_new(40);
-	uint64_t before = 0, total = 0;
-	pthread_t writer;
-
-	assert_int_equal(pthread_create(&writer, NULL, record_many, m), 0);
-	while (total < N_RECORDED) {
-		total = 0;
-		request_metrics_each(&m, 1, sum_requests, &total);
-		assert_true(total >= before);
-		before = total;
-	}
-	pthread_join(writer, NULL);
-	assert_int_equal(total, N_RECORDED);
-	request_metrics_free(&m);
-}
-
 TESTS(TEST(a_request_counts_under_its_labels), TEST(a_request_without_a_cluster_is_unknown),
 	TEST(each_label_makes_its_own_series), TEST(a_full_table_counts_into_the_overflow_series),
 	TEST(strings_too_long_for_a_series_count_as_overflow),
-	TEST(a_series_outlives_the_strings_it_was_made_from), TEST(tables_of_workers_are_added_up),
-	TEST(a_reader_sees_whole_series_that_only_grow))
+	TEST(a_series_outlives_the_strings_it_was_made_from), TEST(tables_of_workers_are_added_up))
