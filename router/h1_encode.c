@@ -31,7 +31,7 @@ static void put_token(struct writer *w, struct bytes b)
 
 static void put_value(struct writer *w, struct bytes b)
 {
-	w->failed |= http_find_control(b.ptr, b.ptr + b.len) != b.ptr + b.len;
+	w->failed |= b.len > 0 && http_find_control(b.ptr, b.ptr + b.len) != b.ptr + b.len;
 	put(w, b);
 }
 

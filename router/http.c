@@ -147,8 +147,11 @@ unsigned http_field_remove_id(struct http_fields *f, enum http_field_id id)
 bool http_list_next(struct bytes *list, struct bytes *element)
 {
 	const uint8_t *p = list->ptr;
-	const uint8_t *end = p + list->len;
+	const uint8_t *end;
 
+	if (list->len == 0)
+		return false;
+	end = p + list->len;
 	while (p < end && (*p == ',' || *p == ' ' || *p == '\t'))
 		p++;
 	if (p == end) {

@@ -285,12 +285,10 @@ bool uri_normalize(
 
 bool uri_query_param(struct bytes query, struct bytes key, struct bytes *value)
 {
-	const uint8_t *p = query.ptr;
-	const uint8_t *end = p + query.len;
-
-	while (p < end) {
-		const uint8_t *amp = memchr(p, '&', (size_t)(end - p));
-		const uint8_t *stop = amp != NULL ? amp : end;
+	while (query.len > 0) {
+		const uint8_t *p = query.ptr;
+		const uint8_t *amp = memchr(p, '&', query.len);
+		const uint8_t *stop = amp != NULL ? amp : p + query.len;
 		const uint8_t *equals = memchr(p, '=', (size_t)(stop - p));
 		struct bytes name = bytes_of(p, (size_t)((equals != NULL ? equals : stop) - p));
 
@@ -299,9 +297,7 @@ bool uri_query_param(struct bytes query, struct bytes key, struct bytes *value)
 			*value = bytes_of(p, (size_t)(stop - p));
 			return true;
 		}
-		if (amp == NULL)
-			return false;
-		p = amp + 1;
+		query = bytes_skip(query, (size_t)(stop - p) + 1);
 	}
 	return false;
 }
