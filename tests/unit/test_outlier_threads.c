@@ -6,12 +6,14 @@
 #include "tests/test_support.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #define N_ENDPOINTS 10u
 #define N_WORKERS   4u
-#define N_RECORDS   60000u
-#define LIMIT       3u // 30 % of ten
+#define N_SWEEPS    300u
+#define PER_SWEEP   200u // results recorded between two sweeps, at least
+#define LIMIT       3u   // 30 % of ten
 
 static struct cluster_config config = {
 	.outlier = {
@@ -31,13 +33,13 @@ static struct endpoint *pointers[N_ENDPOINTS];
 static struct cluster cluster = {
 	.config = &config, .state = &state, .endpoints = pointers, .n_endpoints = N_ENDPOINTS};
 static atomic_ullong clock_us = 1;
-static atomic_uint n_running = N_WORKERS;
+static atomic_bool stop;
 
 static void *work(void *arg)
 {
 	uint32_t random = (uint32_t)(uintptr_t)arg * 2654435761u + 1;
 
-	for (unsigned i = 0; i < N_RECORDS; i++) {
+	while (!atomic_load(&stop)) {
 		static const unsigned statuses[] = {200, 500, 503, 503, 504, 500};
 		struct endpoint *e;
 		unsigned status;
@@ -47,7 +49,6 @@ static void *work(void *arg)
 		status = statuses[(random >> 16) % 6];
 		outlier_record(&cluster, e, status, atomic_fetch_add(&clock_us, 1));
 	}
-	atomic_fetch_sub(&n_running, 1);
 	return NULL;
 }
 
@@ -73,11 +74,17 @@ static void concurrent_ejections_never_exceed_the_limit(void)
 	for (unsigned i = 0; i < N_WORKERS; i++)
 		assert_int_equal(
 			pthread_create(&workers[i], NULL, work, (void *)(uintptr_t)(i + 1)), 0);
-	while (atomic_load(&n_running) > 0) {
-		assert_true(atomic_load(&state.n_ejected) <= LIMIT);
-		assert_true(count_out() <= LIMIT);
+	for (unsigned i = 0; i < N_SWEEPS; i++) {
+		uint64_t until = atomic_load(&clock_us) + PER_SWEEP;
+
+		do {
+			assert_true(atomic_load(&state.n_ejected) <= LIMIT);
+			assert_true(count_out() <= LIMIT);
+			sched_yield();
+		} while (atomic_load(&clock_us) < until);
 		outlier_sweep(&cluster, atomic_load(&clock_us));
 	}
+	atomic_store(&stop, true);
 	for (unsigned i = 0; i < N_WORKERS; i++)
 		pthread_join(workers[i], NULL);
 
