@@ -89,6 +89,9 @@ $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)
 		$(B)/tests/fake_stream.o $(B)/tests/tls_peer.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PACKAGE_LIBS) -lcmocka -lpthread -lm
 
+$(B)/tests/sim/test_%: $(B)/tests/sim/test_%.o $(B)/tests/sim/link.o $(B)/tests/sim/peer.o $(B)/tests/test_support.o $(LIB)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PACKAGE_LIBS) -lcmocka -lpthread -lm
+
 $(B)/tests/tools/%: $(B)/tests/tools/%.o
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(shell pkg-config --libs openssl libnghttp2) -lpthread
 

@@ -1,0 +1,406 @@
+#include "tests/sim/link.h"
+
+#include "tests/test_support.h"
+
+#include <rte_ether.h>
+#include <rte_malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAX_FLYING 8192u
+#define BATCH      32u
+#define FRAME_SIZE 2048u
+#define N_MBUFS    4096u
+#define START_US   5000000u
+#define FIRST_FRAME \
+	(14u + 20u) // corruption starts behind Ethernet, so that the frame still arrives
+
+// A frame under way, or (to < 0) a sender's buffer that the driver still holds.
+struct flying {
+	uint64_t at_us;
+	uint64_t order; // of equal times
+	int to;
+	struct rte_mbuf *held;
+	uint16_t len;
+	uint8_t *bytes;
+};
+
+struct side {
+	struct world *world;
+	struct net *net;
+	struct iface *iface;
+	struct rte_mempool *pool;
+	struct dataplane_stats stats;
+	uint64_t link_free_us; // when the link can take the next frame
+	unsigned n_queued;
+};
+
+struct world {
+	struct link_config config;
+	struct side sides[2];
+	uint64_t now_us;
+	uint64_t rng;
+	uint64_t order;
+	uint64_t wake_us;
+	unsigned n_frames;
+	unsigned n_flying;
+	struct flying heap[MAX_FLYING]; // by time
+};
+
+static uint64_t next_random(struct world *w)
+{
+	// xorshift64*, Vigna 2016.
+	w->rng ^= w->rng >> 12;
+	w->rng ^= w->rng << 25;
+	w->rng ^= w->rng >> 27;
+	return w->rng * 0x2545f4914f6cdd1dull;
+}
+
+uint32_t world_random(struct world *w, uint32_t n)
+{
+	return n == 0 ? 0 : (uint32_t)((next_random(w) >> 33) % n);
+}
+
+static bool chance(struct world *w, unsigned in_1000)
+{
+	return in_1000 > 0 && world_random(w, 1000) < in_1000;
+}
+
+// --- what is under way: a binary heap
+
+static bool is_before(const struct flying *a, const struct flying *b)
+{
+	return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
+}
+
+static void heap_push(struct world *w, struct flying f)
+{
+	unsigned i = w->n_flying++;
+
+	assert_true(w->n_flying < MAX_FLYING);
+	f.order = w->order++;
+	w->heap[i] = f;
+	while (i > 0 && is_before(&w->heap[i], &w->heap[(i - 1) / 2])) {
+		struct flying swap = w->heap[i];
+
+		w->heap[i] = w->heap[(i - 1) / 2];
+		w->heap[(i - 1) / 2] = swap;
+		i = (i - 1) / 2;
+	}
+}
+
+static struct flying heap_pop(struct world *w)
+{
+	struct flying first = w->heap[0];
+	unsigned i = 0;
+
+	w->heap[0] = w->heap[--w->n_flying];
+	for (;;) {
+		unsigned least = i, left = 2 * i + 1, right = 2 * i + 2;
+		struct flying swap;
+
+		if (left < w->n_flying && is_before(&w->heap[left], &w->heap[least]))
+			least = left;
+		if (right < w->n_flying && is_before(&w->heap[right], &w->heap[least]))
+			least = right;
+		if (least == i)
+			return first;
+		swap = w->heap[i];
+		w->heap[i] = w->heap[least];
+		w->heap[least] = swap;
+		i = least;
+	}
+}
+
+// --- the link
+
+static uint64_t departure(struct world *w, struct side *s, uint16_t len)
+{
+	uint64_t start = s->link_free_us > w->now_us ? s->link_free_us : w->now_us;
+
+	if (w->config.rate_mbit == 0)
+		return w->now_us;
+	s->link_free_us = start + (uint64_t)len * 8 / w->config.rate_mbit;
+	return start;
+}
+
+static void fly(struct world *w, struct side *from, const uint8_t *bytes, uint16_t len, bool is_arp)
+{
+	struct flying f = {.to = from == &w->sides[0] ? 1 : 0, .len = len};
+
+	f.at_us = departure(w, from, len) + w->config.delay_us;
+	if (!is_arp && chance(w, w->config.reorder))
+		f.at_us += world_random(w, w->config.reorder_us);
+	f.bytes = malloc(len);
+	memcpy(f.bytes, bytes, len);
+	if (!is_arp && chance(w, w->config.corrupt))
+		f.bytes[14 + world_random(w, len - 14u)] ^= (uint8_t)(1u << world_random(w, 8));
+	heap_push(w, f);
+}
+
+static bool is_dropped(struct world *w, struct side *from)
+{
+	const struct link_config *c = &w->config;
+	int nth = (int)w->n_frames++;
+
+	if (nth == c->drop_nth || nth == c->drop_nth_2)
+		return true;
+	if (c->queue_len > 0 && c->rate_mbit > 0 && from->link_free_us > w->now_us
+		&& (from->link_free_us - w->now_us) * c->rate_mbit / 12000 > c->queue_len)
+		return true;
+	return chance(w, c->drop);
+}
+
+static void transmit(void *arg, struct rte_mbuf **ms, unsigned n)
+{
+	struct side *from = arg;
+	struct world *w = from->world;
+
+	for (unsigned i = 0; i < n; i++) {
+		const uint8_t *bytes = rte_pktmbuf_mtod(ms[i], const uint8_t *);
+		uint16_t len = ms[i]->data_len;
+		bool is_arp = bytes[12] == 0x08 && bytes[13] == 0x06;
+
+		assert_int_equal(ms[i]->nb_segs, 1);
+		if (is_arp || !is_dropped(w, from)) {
+			fly(w, from, bytes, len, is_arp);
+			if (!is_arp && chance(w, w->config.duplicate))
+				fly(w, from, bytes, len, false);
+		}
+		if (w->config.hold_us > 0) {
+			uint64_t at = w->now_us + world_random(w, w->config.hold_us);
+
+			heap_push(w, (struct flying){.at_us = at, .to = -1, .held = ms[i]});
+		} else {
+			rte_pktmbuf_free(ms[i]);
+		}
+	}
+}
+
+// What arrives now, as one burst for each side.
+static void deliver(struct world *w)
+{
+	struct rte_mbuf *bursts[2][BATCH];
+	unsigned n[2] = {0, 0};
+
+	while (w->n_flying > 0 && w->heap[0].at_us <= w->now_us) {
+		struct flying f = heap_pop(w);
+		struct rte_mbuf *m;
+
+		if (f.to < 0) {
+			rte_pktmbuf_free(f.held);
+			continue;
+		}
+		m = rte_pktmbuf_alloc(w->sides[f.to].pool);
+		if (m != NULL) {
+			memcpy(rte_pktmbuf_append(m, f.len), f.bytes, f.len);
+			bursts[f.to][n[f.to]++] = m;
+		}
+		free(f.bytes);
+		if (n[f.to] == BATCH)
+			break;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		if (n[i] > 0)
+			net_input(w->sides[i].net, w->sides[i].iface, bursts[i], n[i], w->now_us);
+	}
+}
+
+bool world_step(struct world *w, uint64_t until_us)
+{
+	uint64_t next = w->wake_us;
+
+	if (w->n_flying > 0 && w->heap[0].at_us < next)
+		next = w->heap[0].at_us;
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t at = net_next_deadline(w->sides[i].net);
+
+		if (at < next)
+			next = at;
+	}
+	if (next == UINT64_MAX || next > until_us)
+		return false;
+	if (next > w->now_us)
+		w->now_us = next;
+	if (w->wake_us <= w->now_us)
+		w->wake_us = UINT64_MAX;
+	deliver(w);
+	net_run(w->sides[0].net, w->now_us);
+	net_run(w->sides[1].net, w->now_us);
+	return true;
+}
+
+void world_wake_at(struct world *w, uint64_t at_us)
+{
+	if (at_us < w->wake_us)
+		w->wake_us = at_us;
+}
+
+// --- both sides
+
+// Pools are made once and used by one world after the other: all have to be full in between.
+static struct rte_mempool *pool_of(unsigned side, uint32_t n_mbufs)
+{
+	static struct {
+		uint32_t n;
+		struct rte_mempool *pool;
+	} pools[2][16];
+	char name[32];
+
+	for (unsigned i = 0; i < 16; i++) {
+		if (pools[side][i].n == n_mbufs)
+			return pools[side][i].pool;
+		if (pools[side][i].n != 0)
+			continue;
+		snprintf(name, sizeof(name), "sim%u-%u", side, n_mbufs);
+		pools[side][i].n = n_mbufs;
+		pools[side][i].pool =
+			rte_pktmbuf_pool_create(name, n_mbufs, 0, 32, FRAME_SIZE + NET_HEADROOM, 0);
+		assert_non_null(pools[side][i].pool);
+		return pools[side][i].pool;
+	}
+	fail_msg("too many sizes of pools");
+	return NULL;
+}
+
+struct ip_addr world_addr(unsigned side)
+{
+	struct ip_addr a;
+
+	assert_true(ip_addr_parse(side == 0 ? "10.0.0.1" : "10.0.0.2", &a));
+	return a;
+}
+
+static void side_init(struct world *w, unsigned i, const struct tcp_settings *tcp)
+{
+	const struct link_config *c = &w->config;
+	struct side *s = &w->sides[i];
+	struct iface_config iface = {
+		.name = i == 0 ? "left" : "right",
+		.mac = {2,  0, 0, 0, 0, (uint8_t)(i + 1)},
+		.mtu = c->mtu != 0 ? c->mtu : 1500,
+		.rx_csum = CSUM_VERIFY,
+		.addresses = {world_addr(i)},
+		.prefix_len = {24},
+		.n_addresses = 1,
+		.transmit = transmit,
+		.transmit_arg = s,
+	};
+	struct net_config net = {
+		.secret = {next_random(w), next_random(w)},
+		.max_connections = c->max_connections != 0 ? c->max_connections : 64,
+		.max_time_wait = 64,
+		.port_first = 20000,
+		.port_last = 29999,
+		.max_mbufs_held = c->max_mbufs_held[i],
+		.stats = &s->stats,
+		.tcp = tcp,
+	};
+
+	s->world = w;
+	s->pool = pool_of(i, c->n_mbufs[i] != 0 ? c->n_mbufs[i] : N_MBUFS);
+	assert_int_equal(rte_mempool_in_use_count(s->pool), 0);
+	net.mbufs = s->pool;
+	s->net = net_new(&net, w->now_us);
+	assert_non_null(s->net);
+	s->iface = net_add_iface(s->net, &iface);
+	assert_non_null(s->iface);
+}
+
+struct world *world_new(const struct link_config *config)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct tcp_settings tcp = config->tcp != NULL ? *config->tcp : tcp_default_settings;
+
+	test_eal_init();
+	assert_non_null(w);
+	if (config->tcp == NULL)
+		tcp.time_wait_us = 1000000;
+	w->config = *config;
+	w->rng = config->seed * 0x9e3779b97f4a7c15ull + 0x1234567;
+	w->now_us = START_US + next_random(w) % 0xffffffffull;
+	w->wake_us = UINT64_MAX;
+	side_init(w, 0, &tcp);
+	side_init(w, 1, &tcp);
+	return w;
+}
+
+void world_free(struct world **wp)
+{
+	struct world *w = *wp;
+
+	*wp = NULL;
+	while (w->n_flying > 0) {
+		struct flying f = heap_pop(w);
+
+		rte_pktmbuf_free(f.held);
+		free(f.bytes);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		net_free(&w->sides[i].net);
+		assert_int_equal(rte_mempool_in_use_count(w->sides[i].pool), 0);
+	}
+	free(w);
+}
+
+struct net *world_net(struct world *w, unsigned side)
+{
+	return w->sides[side].net;
+}
+
+struct dataplane_stats *world_stats(struct world *w, unsigned side)
+{
+	return &w->sides[side].stats;
+}
+
+uint64_t world_now(const struct world *w)
+{
+	return w->now_us;
+}
+
+unsigned world_n_frames(const struct world *w)
+{
+	return w->n_frames;
+}
+
+bool world_is_quiet(struct world *w)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct side *s = &w->sides[i];
+
+		if (tcp_n_connections(s->net) != 0 || s->stats.tcp_time_wait != 0
+			|| s->stats.tcp_mbufs_held != 0
+			|| timer_wheel_n_armed(net_timers(s->net)) != 0)
+			return false;
+	}
+	return w->n_flying == 0;
+}
+
+static bool print_conn(void *arg, const struct tcp_info *info)
+{
+	char local[IP_ENDPOINT_TEXT_SIZE], remote[IP_ENDPOINT_TEXT_SIZE];
+
+	(void)arg;
+	ip_endpoint_print(&info->local, local);
+	ip_endpoint_print(&info->remote, remote);
+	print_error(
+		"  %s %s %s: to send %u, received %u, cwnd %u, windows %u/%u, rto %u us, mbufs %u\n",
+		local, remote, info->state, info->send_queued, info->receive_queued, info->cwnd,
+		info->send_window, info->receive_window, info->rto_us, info->mbufs_held);
+	return true;
+}
+
+void world_print(struct world *w)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct side *s = &w->sides[i];
+
+		print_error(
+			"side %u at %llu us: %u connections, %llu in TIME_WAIT, %u timers, %u mbufs\n",
+			i, (unsigned long long)w->now_us, tcp_n_connections(s->net),
+			(unsigned long long)s->stats.tcp_time_wait,
+			timer_wheel_n_armed(net_timers(s->net)), rte_mempool_in_use_count(s->pool));
+		tcp_each(s->net, print_conn, NULL);
+	}
+	print_error("%u frames under way, %u sent\n", w->n_flying, w->n_frames);
+}
