@@ -3,7 +3,7 @@
 //     object                    key: value, one a line; what is not flat goes below its key, indented
 //     array of flat objects     a table with the keys of the first one as columns
 //     array of deeper objects   one block each, with an empty line between
-//     array of scalars          one a line
+//     array of scalars          one a line; in an object or a table separated by commas, unless they are sentences
 #include "mgmt/admin_protocol.h"
 
 #include <stdint.h>
@@ -37,6 +37,22 @@ static bool is_list_of_scalars(const json_t *v)
 static bool is_cell(const json_t *v)
 {
 	return is_scalar(v) || is_list_of_scalars(v);
+}
+
+// Sentences; in one line nobody could read them.
+static bool is_list_of_sentences(const json_t *v)
+{
+	size_t i;
+	json_t *item;
+
+	if (!is_list_of_scalars(v))
+		return false;
+	json_array_foreach(v, i, item)
+	{
+		if (json_is_string(item) && strchr(json_string_value(item), ' ') != NULL)
+			return true;
+	}
+	return false;
 }
 
 static bool is_flat_object(json_t *v)
@@ -207,7 +223,7 @@ static void print_object(FILE *to, json_t *object, unsigned indent)
 	{
 		print_indent(to, indent);
 		fprintf(to, "%s:", key);
-		if (is_cell(value)) {
+		if (is_cell(value) && !is_list_of_sentences(value)) {
 			fputc(' ', to);
 			print_cell(to, value);
 			fputc('\n', to);

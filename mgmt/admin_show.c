@@ -21,8 +21,11 @@ static json_t *mac_text(const uint8_t mac[6])
 
 static json_t *endpoint_text(const struct ip_endpoint *e)
 {
+	static const struct ip_addr any;
 	char text[IP_ENDPOINT_TEXT_SIZE];
 
+	if (ip_addr_equal(&e->addr, &any))
+		return json_sprintf("*:%u", e->port);
 	ip_endpoint_print(e, text);
 	return json_string(text);
 }

@@ -41,15 +41,12 @@ static void note_waiting(void *arg, const char *field, const char *now, const ch
 	log_warning("waits for a restart (field=%s now=%s wanted=%s)", w->field, w->now, w->wanted);
 }
 
-static void log_messages(const struct diag *d)
+// Warnings are for whoever asks ("config"); here they would come again with every reload.
+static void log_errors(const struct diag *d)
 {
 	for (size_t i = 0; i < diag_n_messages(d); i++) {
-		const struct diag_message *m = diag_message(d, i);
-
-		if (m->severity == DIAG_ERROR)
-			log_error("%s", m->text);
-		else
-			log_warning("%s", m->text);
+		if (diag_message(d, i)->severity == DIAG_ERROR)
+			log_error("%s", diag_message(d, i)->text);
 	}
 }
 
@@ -59,7 +56,7 @@ static int reject(struct reload *r, int err, struct diag **d, const char *reason
 	snprintf(r->rejected_reason, sizeof(r->rejected_reason), "%s", reason);
 	r->rejected_diag = *d;
 	*d = NULL;
-	log_messages(r->rejected_diag);
+	log_errors(r->rejected_diag);
 	log_error("configuration rejected: %s (running=%s)", r->rejected_reason,
 		r->version[0] != '\0' ? r->version : "none");
 	return err;
@@ -89,7 +86,6 @@ static void apply(
 	snprintf(r->version, sizeof(r->version), "%s", version);
 	r->applied_us = now_us;
 	r->n_applied++;
-	log_messages(d);
 	log_info("configuration applied (version=%s warnings=%u)", r->version,
 		diag_n_warnings(r->applied_diag));
 }

@@ -190,6 +190,22 @@ static void deeper_objects_are_blocks_with_indented_tables(void)
 	free(text);
 }
 
+static void sentences_stand_on_lines_of_their_own(void)
+{
+	struct admin_answer a = {.body = json_pack("{s:[s,s], s:[s,s], s:[]}", "warnings",
+					 "a is odd", "b", "paths", "x", "y", "errors")};
+	char *text = answer(&a, false);
+
+	assert_string_equal(text,
+		"1000 warnings:\n"
+		"1000   a is odd\n"
+		"1000   b\n"
+		"1000 paths: x, y\n"
+		"1000 errors: -\n"
+		"0000 done\n");
+	free(text);
+}
+
 static void the_only_list_of_an_answer_has_no_heading(void)
 {
 	struct admin_answer a = {.code = ADMIN_CODE_DONE};
@@ -289,6 +305,7 @@ TESTS(TEST(a_line_is_split_at_blanks_and_quotes_are_undone),
 	TEST(every_command_has_a_help_and_sane_bounds), TEST(an_answer_without_data_is_one_line),
 	TEST(json_and_text_say_the_same), TEST(rows_become_a_table_with_aligned_columns),
 	TEST(deeper_objects_are_blocks_with_indented_tables),
+	TEST(sentences_stand_on_lines_of_their_own),
 	TEST(the_only_list_of_an_answer_has_no_heading),
 	TEST(control_characters_do_not_reach_a_terminal),
 	TEST(bytes_that_are_not_utf8_are_shown_all_the_same), TEST(answer_lines_are_read_strictly),
