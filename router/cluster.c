@@ -50,6 +50,8 @@ static void endpoint_unref(struct endpoint *e, unsigned n_workers)
 {
 	if (e == NULL || --e->refs > 0)
 		return;
+	// A request of an older configuration may have ejected it after it left.
+	outlier_forget(e->cluster, e);
 	upstream_pools_free(&e->pools, n_workers);
 	free(e);
 }
