@@ -82,10 +82,11 @@ bool admin_cmd_status(struct gateway *gw, const struct admin_words *words, struc
 
 	(void)words;
 	router_load(gw->router, &n_requests, &n_connections);
-	a->body = json_pack("{s:s, s:s, s:I, s:I, s:i, s:s, s:I, s:I, s:I, s:I, s:I}", "state",
-		gateway_state_name(gw), "version", POLLGATE_VERSION, "pid", (json_int_t)getpid(),
-		"uptime_seconds", (json_int_t)((now_us - gw->started_us) / 1000000), "workers",
-		(int)gw->n_workers, "config_version", gw->reload.version, "config_generation",
+	a->body = json_pack("{s:s, s:b, s:s, s:I, s:I, s:i, s:s, s:I, s:I, s:I, s:I, s:I}", "state",
+		gateway_state_name(gw), "ready", (int)gateway_is_ready(gw), "version",
+		POLLGATE_VERSION, "pid", (json_int_t)getpid(), "uptime_seconds",
+		(json_int_t)((now_us - gw->started_us) / 1000000), "workers", (int)gw->n_workers,
+		"config_version", gw->reload.version, "config_generation",
 		(json_int_t)(s != NULL ? s->generation : 0), "config_age_seconds",
 		(json_int_t)((now_us - gw->reload.applied_us) / 1000000), "retired_configs",
 		(json_int_t)router_n_retired(gw->router), "requests", (json_int_t)n_requests,
