@@ -3,6 +3,7 @@
 #include "dataplane/base/log.h"
 #include "dataplane/cores.h"
 
+#include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
 #include <rte_eal.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <xdp/libxdp.h>
 
 LOG_MODULE("dpdk")
 
@@ -58,10 +60,37 @@ void eal_run(void)
 	running = true;
 }
 
+// libbpf and libxdp warn about much that is none of the operator's business, such as a kernel without
+// bpffs; it matters only when a port cannot be opened.
+static int __attribute__((format(printf, 1, 0))) take_bpf_words(const char *format, va_list ap)
+{
+	char line[256];
+	int len = vsnprintf(line, sizeof(line), format, ap);
+
+	if (!running && len > 0)
+		take_line(NULL, line, (size_t)len < sizeof(line) ? (size_t)len : sizeof(line) - 1);
+	return len;
+}
+
+static int __attribute__((format(printf, 2, 0)))
+take_libbpf_words(enum libbpf_print_level level, const char *format, va_list ap)
+{
+	return level == LIBBPF_WARN ? take_bpf_words(format, ap) : 0;
+}
+
+static int __attribute__((format(printf, 2, 0)))
+take_libxdp_words(enum libxdp_print_level level, const char *format, va_list ap)
+{
+	return level == LIBXDP_WARN ? take_bpf_words(format, ap) : 0;
+}
+
 static void send_words_here(void)
 {
 	static const cookie_io_functions_t io = {.write = take_line};
 	FILE *stream = fopencookie(NULL, "w", io);
+
+	libbpf_set_print(take_libbpf_words);
+	libxdp_set_print(take_libxdp_words);
 
 	if (stream == NULL)
 		return; // then it says it on standard error
