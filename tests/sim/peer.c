@@ -37,6 +37,11 @@ static void write_some(struct peer *p)
 			return;
 		}
 	}
+	if (p->closes_early) {
+		p->closed = true;
+		stream_close(&p->stream);
+		return;
+	}
 	if (!p->ended && (!p->waits_for_end || p->read_ended)) {
 		p->ended = true;
 		stream_shutdown(p->stream);
@@ -87,7 +92,7 @@ static void on_event(void *owner, struct stream *s, unsigned events, uint64_t no
 	}
 	read_some(p, now_us);
 	write_some(p);
-	if (p->ended && p->read_ended) {
+	if (p->stream != NULL && p->ended && p->read_ended) {
 		p->closed = true;
 		stream_close(&p->stream);
 	}
@@ -144,6 +149,8 @@ void transfer_start(struct transfer *t, struct world *w)
 
 static bool is_over(const struct transfer *t)
 {
+	if (t->n_accepted < t->n_pairs)
+		return false;
 	for (unsigned i = 0; i < t->n_pairs; i++) {
 		if (t->pairs[i].ends[0].stream != NULL || t->pairs[i].ends[1].stream != NULL)
 			return false;

@@ -20,6 +20,7 @@ struct peer {
 	uint32_t max_read;      // bytes an event; 0: no limit
 	uint32_t pause_in_1000; // chance to stop reading for a while
 	uint64_t paused_until_us;
+	bool closes_early;  // gives the stream back as soon as all is written
 	bool waits_for_end; // of the other direction before ending its own
 	bool read_ended;
 	bool ended;  // our direction
