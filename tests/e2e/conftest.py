@@ -67,6 +67,10 @@ class Metrics:
 
 
 class Gateway:
+    """There is one lab, so there is one gateway at a time: starting another one stops it."""
+
+    running = None
+
     def __init__(self, directory, core):
         self.run_dir = pathlib.Path(directory)
         self.config = self.run_dir / "config"
@@ -74,6 +78,9 @@ class Gateway:
         self.process = None
 
     def start(self, wrap=()):
+        if Gateway.running is not None:
+            assert Gateway.running.stop() == 0, Gateway.running.output()[-4000:]
+        Gateway.running = self
         self.log = open(self.run_dir / "pollgate.log", "ab")
         self.process = subprocess.Popen(
             ["ip", "netns", "exec", f"{LAB}-gw", *wrap, BUILD / "pollgate", "run", "--config", self.config],
@@ -137,6 +144,7 @@ class Gateway:
             self.process.wait()
             pytest.fail(f"gateway did not end after SIGTERM:\n{self.output()[-4000:]}")
         self.process = None
+        Gateway.running = None
         self.log.close()
         return status
 
@@ -152,7 +160,7 @@ class Client:
         with netns.inside(f"{LAB}-{namespace}"):
             answer = subprocess.run(
                 ["curl", "-sS", "--max-time", str(timeout), "--cacert", self.ca]
-                + [f"--resolve=shop.example:{port}:{GATEWAY}" for port in (HTTP, HTTPS)]
+                + [w for port in (HTTP, HTTPS) for w in ("--resolve", f"shop.example:{port}:{GATEWAY}")]
                 + [*arguments, url],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -274,6 +282,8 @@ def shared_gateway(lab, core, tmp_path_factory):
 @pytest.fixture
 def gateway(shared_gateway):
     """The module's gateway; the test fails if it leaves an exchange behind."""
+    if shared_gateway.process is None:
+        shared_gateway.start()
     yield shared_gateway
     wait_for(shared_gateway.is_quiet, "no exchange left after the test")
 

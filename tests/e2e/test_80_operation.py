@@ -69,7 +69,7 @@ def test_fifty_reloads_under_load_fail_no_request(gateway, client, services):
         load.stop()
     assert not load.failures
     assert load.answered > 50
-    wait_for(lambda: gateway.metrics().sum("pollgate_snapshots_retired") == 0, "old snapshots are freed")
+    wait_for(lambda: gateway.metrics().sum("pollgate_config_retired_snapshots") == 0, "old snapshots are freed")
 
 
 def test_reload_changes_routes_and_endpoints(gateway, client, services):
