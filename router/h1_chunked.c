@@ -1,4 +1,5 @@
-// The chunked coding (RFC 9112, 7.1), one byte at a time around the data, which is passed on in runs.
+// The chunked coding (RFC 9112, 7.1), one byte at a time around the data, which is passed on in
+// runs.
 //
 //     chunk     = 1*HEXDIG *( BWS ";" BWS name [ BWS "=" BWS value ] ) CRLF data CRLF
 //     value     = token / quoted-string

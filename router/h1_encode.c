@@ -1,5 +1,6 @@
-// Heads, chunk lines and trailers as bytes. A writer latches: too little room or a byte that cannot stand where it is put
-// makes the result 0, so that nothing is ever split in two by what it contains.
+// Heads, chunk lines and trailers as bytes. A writer latches: too little room or a byte that cannot
+// stand where it is put makes the result 0, so that nothing is ever split in two by what it
+// contains.
 
 #include "router/h1.h"
 #include "router/http_chars.h"

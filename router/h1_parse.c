@@ -1,5 +1,6 @@
-// Heads of requests and responses, and trailer sections: from bytes to http_head, in place. Every byte is judged here
-// again, though h1_scan() has seen it: the two do not depend on each other for safety.
+// Heads of requests and responses, and trailer sections: from bytes to http_head, in place. Every
+// byte is judged here again, though h1_scan() has seen it: the two do not depend on each other for
+// safety.
 
 #include "router/h1.h"
 #include "router/http_chars.h"
@@ -29,7 +30,8 @@ static bool is_blank(uint8_t c)
 	return c == ' ' || c == '\t';
 }
 
-// 1*DIGIT up to 2^63-1; '*value' becomes its canonical form, without leading zeros, since that is what is forwarded.
+// 1*DIGIT up to 2^63-1; '*value' becomes its canonical form, without leading zeros, since that is
+// what is forwarded.
 static const struct h1_error *read_length(struct bytes *value, int64_t *length)
 {
 	uint64_t n = 0;
@@ -52,8 +54,8 @@ static const struct h1_error *read_length(struct bytes *value, int64_t *length)
 	return NULL;
 }
 
-// Fields that a client must not be able to take out of a request by naming them in Connection. Transfer-Encoding is
-// not among them: it never goes further, and some servers do name it.
+// Fields that a client must not be able to take out of a request by naming them in Connection.
+// Transfer-Encoding is not among them: it never goes further, and some servers do name it.
 static bool is_nomination_refused(struct bytes token)
 {
 	static const struct bytes refused[] = {
@@ -92,8 +94,9 @@ static const struct h1_error *read_connection(struct section *s, struct bytes li
 	return NULL;
 }
 
-// Trailers are merged by nobody here, but the next hop might (RFC 9110, 6.5.1): nothing that concerns framing, routing,
-// authentication, request modifiers or the meaning of the content can come in one.
+// Trailers are merged by nobody here, but the next hop might (RFC 9110, 6.5.1): nothing that
+// concerns framing, routing, authentication, request modifiers or the meaning of the content can
+// come in one.
 static bool is_trailer_refused(const struct http_field *f)
 {
 	static const struct bytes refused[] = {
@@ -322,7 +325,8 @@ static const struct h1_error *split_absolute(
 	if (out->path.len == 0) {
 		out->path = bytes_equal(method, BYTES("OPTIONS")) ? BYTES("*") : BYTES("/");
 	} else if (out->path.ptr[0] == '?') {
-		// An empty path is "/" (RFC 9110, 4.2.3); the "//" before the authority makes room for it.
+		// An empty path is "/" (RFC 9110, 4.2.3); the "//" before the authority makes room
+		// for it.
 		memmove(authority - 1, authority, n);
 		authority[n - 1] = '/';
 		out->authority.ptr--;
@@ -380,9 +384,10 @@ static const struct h1_error *parse_request_line(
 	return error != NULL ? error : parse_target(target, (size_t)(p - target), out);
 }
 
-// Host against the version and the target (RFC 9112, 3.2). An empty Host is allowed in origin form: it names no
-// authority. RFC 9112, 3.2.2 lets a proxy replace a Host that differs from the target; two different names in
-// one request are refused here, since whoever comes next may read the other one.
+// Host against the version and the target (RFC 9112, 3.2). An empty Host is allowed in origin form:
+// it names no authority. RFC 9112, 3.2.2 lets a proxy replace a Host that differs from the target;
+// two different names in one request are refused here, since whoever comes next may read the other
+// one.
 static const struct h1_error *judge_host(const struct section *s, struct http_head *head)
 {
 	if (!s->has_host)
@@ -440,7 +445,8 @@ const struct h1_error *h1_parse_request(
 	return error;
 }
 
-// version SP 3DIGIT SP [ reason ] CRLF (RFC 9112, 4). The reason is dropped; what is forwarded has our own.
+// version SP 3DIGIT SP [ reason ] CRLF (RFC 9112, 4). The reason is dropped; what is forwarded has
+// our own.
 static const struct h1_error *parse_status_line(
 	uint8_t **pp, const uint8_t *end, struct http_head *out)
 {
@@ -485,7 +491,8 @@ const struct h1_error *h1_parse_response(
 		error = finish_head(&s, out);
 	if (error != NULL || (out->status >= 200 && out->status != 204))
 		return error;
-	// RFC 9110, 8.6, and RFC 9112, 6.1: no framing in 1xx and 204. Servers that say "0" mean well; the field goes.
+	// RFC 9110, 8.6, and RFC 9112, 6.1: no framing in 1xx and 204. Servers that say "0" mean
+	// well; the field goes.
 	if (out->chunked || out->content_length > 0)
 		return &H1_ERR_BODY_FORBIDDEN;
 	http_field_remove_id(&out->fields, HTTP_FIELD_CONTENT_LENGTH);

@@ -1,5 +1,5 @@
-// Finding the end of a head. One state for each place in a line where the next byte means something else; inside a
-// line 16 bytes are looked at together, since only control bytes matter there.
+// Finding the end of a head. One state for each place in a line where the next byte means something
+// else; inside a line 16 bytes are looked at together, since only control bytes matter there.
 
 #include "router/h1.h"
 #include "router/http_chars.h"

@@ -236,7 +236,8 @@ unsigned http_remove_hop_by_hop(struct http_fields *f, bool keep_upgrade)
 			continue;
 		n = remove_nominated(f, list);
 		n_removed += n;
-		// Fields before this one may have gone: look at all again. It cannot find them twice.
+		// Fields before this one may have gone: look at all again. It cannot find them
+		// twice.
 		if (n > 0)
 			i = (unsigned)-1;
 	}

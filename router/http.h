@@ -1,8 +1,8 @@
-// What an HTTP request and response are, for both versions: a head (control data and fields), a body of
-// bytes, trailers. RFC 9110 words.
+// What an HTTP request and response are, for both versions: a head (control data and fields), a
+// body of bytes, trailers. RFC 9110 words.
 //
-// The bytes that a head refers to live in the arena of its exchange (or, while parsing, in the caller's
-// buffer); names are lower case.
+// The bytes that a head refers to live in the arena of its exchange (or, while parsing, in the
+// caller's buffer); names are lower case.
 #pragma once
 
 #include "dataplane/base/arena.h"
@@ -17,7 +17,8 @@ enum http_version {
 	HTTP_2,
 };
 
-// Fields that the gateway itself looks at, so that finding one is an array access. Columns: id, name.
+// Fields that the gateway itself looks at, so that finding one is an array access. Columns: id,
+// name.
 #define HTTP_KNOWN_FIELDS(X)                                              \
 	X(OTHER, "")                                                      \
 	X(ACCEPT, "accept")                                               \
@@ -108,13 +109,14 @@ bool http_field_set(struct http_fields *f, struct bytes name, struct bytes value
 unsigned http_field_remove(struct http_fields *f, struct bytes name);
 unsigned http_field_remove_id(struct http_fields *f, enum http_field_id id);
 
-// Takes the next element of a comma-separated list off the front of '*list', without the whitespace around it; empty
-// elements are skipped (RFC 9110, 5.6.1). Returns false when there is none.
+// Takes the next element of a comma-separated list off the front of '*list', without the whitespace
+// around it; empty elements are skipped (RFC 9110, 5.6.1). Returns false when there is none.
 bool http_list_next(struct bytes *list, struct bytes *element);
 
-// Removes what concerns one connection only (RFC 9110, 7.6.1): the fields that Connection names, Connection itself,
-// Keep-Alive, Proxy-Connection, Transfer-Encoding, HTTP2-Settings, and Upgrade unless 'keep_upgrade'. TE becomes "trailers"
-// if it has that, else goes. Returns how many fields went.
+// Removes what concerns one connection only (RFC 9110, 7.6.1): the fields that Connection names,
+// Connection itself, Keep-Alive, Proxy-Connection, Transfer-Encoding, HTTP2-Settings, and Upgrade
+// unless 'keep_upgrade'. TE becomes "trailers" if it has that, else goes. Returns how many fields
+// went.
 unsigned http_remove_hop_by_hop(struct http_fields *f, bool keep_upgrade);
 
 // Reason phrase of a status code for HTTP/1.1 ("OK"); "" for one that has none.

@@ -1,5 +1,5 @@
-// Which bytes may stand where in HTTP (RFC 9110, 5.6.2 and 5.5; RFC 3986, 2 and 3.2.2), and how to find quickly the first
-// one that may not. Pure; for the codecs and uri.c.
+// Which bytes may stand where in HTTP (RFC 9110, 5.6.2 and 5.5; RFC 3986, 2 and 3.2.2), and how to
+// find quickly the first one that may not. Pure; for the codecs and uri.c.
 #pragma once
 
 #include <emmintrin.h>
@@ -45,14 +45,16 @@ static inline int http_hex_value(uint8_t c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-// A field value is made of HTAB, SP, VCHAR and obs-text (RFC 9110, 5.5); everything else is a control byte.
+// A field value is made of HTAB, SP, VCHAR and obs-text (RFC 9110, 5.5); everything else is a
+// control byte.
 static inline bool http_is_control(uint8_t c)
 {
 	return (c < 0x20 && c != '\t') || c == 0x7f;
 }
 
-// A request target is made of VCHAR here, but for "#". That is wider than RFC 3986 in characters such as "|" or "[",
-// which browsers send unescaped (WHATWG URL) and no parser takes for something else.
+// A request target is made of VCHAR here, but for "#". That is wider than RFC 3986 in characters
+// such as "|" or "[", which browsers send unescaped (WHATWG URL) and no parser takes for something
+// else.
 static inline bool http_is_target(uint8_t c)
 {
 	return c > 0x20 && c < 0x7f && c != '#';

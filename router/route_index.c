@@ -96,8 +96,8 @@ void route_index_fini(struct route_index *x)
 	*x = (struct route_index){0};
 }
 
-// A node stands for the bytes from the root to it; 'label' is the part since its parent. Children begin with
-// different bytes and are sorted by them.
+// A node stands for the bytes from the root to it; 'label' is the part since its parent. Children
+// begin with different bytes and are sorted by them.
 struct route_tree_node {
 	struct bytes label;
 	struct route_list list;
@@ -167,7 +167,8 @@ static size_t common_len(struct bytes a, struct bytes b)
 	return n;
 }
 
-// Puts a node between 'parent' and its child at position 'at', after 'len' bytes of the child's label.
+// Puts a node between 'parent' and its child at position 'at', after 'len' bytes of the child's
+// label.
 static int split_child(struct route_tree *t, uint32_t parent, uint32_t at, size_t len)
 {
 	uint32_t lower = t->nodes[parent].children[at];

@@ -1,4 +1,5 @@
-// Lists of small numbers found by bytes: two ways to look them up, both built on the mgmt thread and constant afterwards.
+// Lists of small numbers found by bytes: two ways to look them up, both built on the mgmt thread
+// and constant afterwards.
 //
 //     route_index   key -> list, by hash: the key is the whole of the bytes
 //     route_tree    prefixes -> lists, by a radix tree: all keys that the bytes begin with, in one walk
@@ -44,7 +45,8 @@ struct route_tree {
 };
 
 int route_tree_add(struct route_tree *t, struct bytes prefix, uint32_t number);
-// Writes the lists of all prefixes of 'key' to 'lists', which has room for t->max_depth. Returns how many.
+// Writes the lists of all prefixes of 'key' to 'lists', which has room for t->max_depth. Returns
+// how many.
 unsigned route_tree_find(
 	const struct route_tree *t, struct bytes key, const struct route_list **lists);
 void route_tree_fini(struct route_tree *t);

@@ -18,7 +18,8 @@ static void say_unusable(char error[ROUTE_REGEX_ERROR_SIZE], const char *regex, 
 		regex, why);
 }
 
-// The length, and the syntax of the expression as it stands: "a)(?:b" is balanced only between our own parentheses.
+// The length, and the syntax of the expression as it stands: "a)(?:b" is balanced only between our
+// own parentheses.
 static bool is_well_formed(const char *regex, char error[ROUTE_REGEX_ERROR_SIZE])
 {
 	hs_compile_error_t *failure = NULL;

@@ -1,8 +1,9 @@
-// All regular expressions that one virtual host has for one subject (its uri, its method, one header ...), compiled into
-// one Hyperscan database: one pass over the value says which of them match it in full.
+// All regular expressions that one virtual host has for one subject (its uri, its method, one
+// header ...), compiled into one Hyperscan database: one pass over the value says which of them
+// match it in full.
 //
-// The syntax is what RE2 (Envoy's and Istio's) and Hyperscan have in common: no back references, no look-around, no
-// captures that matter. A value is bytes; "." is any byte but LF.
+// The syntax is what RE2 (Envoy's and Istio's) and Hyperscan have in common: no back references, no
+// look-around, no captures that matter. A value is bytes; "." is any byte but LF.
 #pragma once
 
 #include "dataplane/base/bytes.h"
@@ -26,10 +27,12 @@ struct route_regex_set {
 // '*id' is the pattern's number in the set. Returns 0 or -ENOMEM.
 int route_regex_add(struct route_regex_set *s, const char *regex, uint32_t *id);
 
-// To be called when all patterns are added. Returns false and a sentence in 'error' that names the pattern.
+// To be called when all patterns are added. Returns false and a sentence in 'error' that names the
+// pattern.
 bool route_regex_compile(struct route_regex_set *s, char error[ROUTE_REGEX_ERROR_SIZE]);
 
-// Writes the numbers of the patterns that match 'subject' in full to 'found', which has room for s->n, in no order. Returns how many.
+// Writes the numbers of the patterns that match 'subject' in full to 'found', which has room for
+// s->n, in no order. Returns how many.
 uint32_t route_regex_scan(const struct route_regex_set *s, hs_scratch_t *scratch,
 	struct bytes subject, uint32_t *found);
 

@@ -1,5 +1,5 @@
-// What one worker needs while it matches a request, sized for the tables it is prepared for, and what it counts. For
-// route.c and its tests.
+// What one worker needs while it matches a request, sized for the tables it is prepared for, and
+// what it counts. For route.c, route_match.c and their tests.
 #pragma once
 
 #include "router/route_index.h"

@@ -43,7 +43,8 @@ struct bytes uri_host(struct bytes authority)
 	return bytes_of(authority.ptr, n);
 }
 
-// Length of the IP-literal at the front of 'b' (RFC 3986, 3.2.2), or 0. IPvFuture is none: nobody has one.
+// Length of the IP-literal at the front of 'b' (RFC 3986, 3.2.2), or 0. IPvFuture is none: nobody
+// has one.
 static size_t ip_literal_len(struct bytes b)
 {
 	char text[48];
@@ -116,7 +117,8 @@ struct path_unit {
 	uint8_t len; // in the input
 };
 
-// Reads the unit at the front of 'b', which is not empty. An escape that stays is its "%" as a byte, and the rest later.
+// Reads the unit at the front of 'b', which is not empty. An escape that stays is its "%" as a
+// byte, and the rest later.
 static struct path_unit read_unit(struct bytes b, bool decode_slashes)
 {
 	uint8_t c = b.ptr[0];
@@ -174,8 +176,8 @@ static enum path_work survey_path(
 	return work;
 }
 
-// Ends the segment [start, end) of 'out', which begins with "/": "." goes, ".." goes with the segment before it (RFC
-// 3986, 5.2.4). Returns the new end.
+// Ends the segment [start, end) of 'out', which begins with "/": "." goes, ".." goes with the
+// segment before it (RFC 3986, 5.2.4). Returns the new end.
 static size_t end_segment(const uint8_t *out, size_t start, size_t end, bool *is_dots)
 {
 	size_t len = end - start;
@@ -217,8 +219,9 @@ static size_t write_path(struct bytes path, bool decode_slashes, uint8_t *out)
 			break;
 		case UNIT_BYTE:
 		case UNIT_NUL:
-			// A digit that would make an escape of a stray "%" stays encoded: "/%%36%31" must not
-			// become "/%61", which the next hop would decode once more.
+			// A digit that would make an escape of a stray "%" stays encoded:
+			// "/%%36%31" must not become "/%61", which the next hop would decode once
+			// more.
 			if (u.len > 1 && percent != SIZE_MAX && n - percent <= 2
 				&& http_char_is(u.byte, HTTP_CHAR_HEX)) {
 				percent = n;

@@ -1,6 +1,6 @@
-// A proxy in one function, for tests and fuzzers of the HTTP/1.1 codec: reads the messages of one connection in portions
-// of any size, and writes each as the gateway would pass it on. Nothing is guessed: what it writes is made by the
-// encoders from the parsed form alone.
+// A proxy in one function, for tests and fuzzers of the HTTP/1.1 codec: reads the messages of one
+// connection in portions of any size, and writes each as the gateway would pass it on. Nothing is
+// guessed: what it writes is made by the encoders from the parsed form alone.
 #pragma once
 
 #include "router/h1.h"

@@ -1,4 +1,5 @@
-// Bytes of an endpoint on one connection. The first byte says what it was asked: H for HEAD, C for CONNECT, else GET.
+// Bytes of an endpoint on one connection. The first byte says what it was asked: H for HEAD, C for
+// CONNECT, else GET.
 
 #include "tests/fuzz/fuzz_h1.h"
 

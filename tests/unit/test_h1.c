@@ -1,4 +1,5 @@
-// HTTP/1.1 on the wire. The cases are tables of bytes in and bytes out, h1_request_cases.def and h1_response_cases.def.
+// HTTP/1.1 on the wire. The cases are tables of bytes in and bytes out, h1_request_cases.def and
+// h1_response_cases.def.
 
 #include "tests/h1_relay.h"
 #include "tests/test_support.h"
@@ -148,7 +149,8 @@ static void every_rule_has_a_case(void)
 {
 	bool seen[H1_N_ERRORS] = {false};
 
-	// What h1_scan() delimited always ends as it should; see what_the_scanner_did_not_see_is_judged_again.
+	// What h1_scan() delimited always ends as it should; see
+	// what_the_scanner_did_not_see_is_judged_again.
 	seen[H1_ERROR_INDEX_HEAD_END] = true;
 	for (unsigned i = 0; i < N_OF(requests); i++) {
 		if (requests[i].error != NULL)
