@@ -143,8 +143,8 @@ static const char *suggest_backend(const struct translation *t, const char *host
 	unsigned distance = 0;
 
 	for (unsigned i = 0; i < t->n_backends; i++) {
-		suggest(host, t->backends[i].host, &best, &distance);
 		suggest(text, t->backends[i].name, &best, &distance);
+		suggest(host, t->backends[i].host, &best, &distance);
 	}
 	return best;
 }

@@ -85,8 +85,8 @@ static void add_certificate(struct translation *t, const struct node *at,
 	int64_t not_after;
 
 	if (!tls_certificate_check(c, t->now_s, &not_after, error)) {
-		tree_error(t->d, at, "unusable certificate (%s): %s; expected PEM of a valid pair",
-			c->name, error);
+		tree_error(
+			t->d, at, "unusable certificate: %s; expected PEM of a valid pair", error);
 		return;
 	}
 	if (to->n_certificates == COUNT_OF(to->certificates)) {
