@@ -6,21 +6,29 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_PEM_BYTES (1u << 20)
 
 // --- PEM texts
 
-// Reads a whole file into 't->out'. Returns false with errno set.
+// Reads a whole file into 't->out'. Returns false with errno set. Only what has an end is opened for reading: a device
+// or a pipe would hold up the thread.
 static bool read_pem(struct translation *t, const char *path, struct bytes *out)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), saved;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), saved;
+	struct stat st;
 	char *text;
 	ssize_t n;
 
 	if (fd < 0)
 		return false;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		errno = EINVAL;
+		return false;
+	}
 	text = malloc(MAX_PEM_BYTES);
 	n = text != NULL ? read(fd, text, MAX_PEM_BYTES) : -1;
 	saved = errno;

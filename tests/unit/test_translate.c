@@ -1,0 +1,617 @@
+// Istio's semantics, from YAML to what the router is told (reference/istio-gateway.md).
+
+#include "mgmt/config.h"
+#include "tests/test_support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// --- a rig: documents as text, the configuration they come to
+
+struct rig {
+	struct diag *d;
+	struct config *config;
+	const struct router_config *router;
+};
+
+#define APPLIANCE                                                   \
+	"---\napiVersion: pollgate.dev/v1alpha1\nkind: Appliance\n" \
+	"metadata: {name: edge, namespace: istio-system, labels: {istio: ingressgateway}}\n"
+#define GATEWAY(name, servers)                                                                 \
+	"---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: " name "}\n" \
+	"spec:\n  selector: {istio: ingressgateway}\n  servers:\n" servers
+#define HTTP_SERVER(hosts) \
+	"    - {port: {number: 80, name: http, protocol: HTTP}, hosts: " hosts "}\n"
+#define ROUTES(name, hosts, gateways, http)                                                     \
+	"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name \
+	"}\nspec:\n  hosts: " hosts "\n  gateways: " gateways "\n  http:\n" http
+#define SERVICE(name, ports) \
+	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name "}\nspec: {ports: " ports "}\n"
+#define RULE(name, spec)                                                                         \
+	"---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: " name \
+	"}\nspec:\n" spec
+#define TO(host) "      route: [{destination: {host: " host "}}]\n"
+
+#define BASE                                                          \
+	APPLIANCE "spec: {}\n" GATEWAY("web", HTTP_SERVER("[\"*\"]")) \
+		SERVICE("api", "[{name: http, port: 80}]")
+
+static struct rig rig_load(const char *text)
+{
+	char path[] = "/tmp/test-translate-XXXXXX.yaml";
+	const char *paths[] = {path};
+	struct rig r = {.d = diag_new()};
+	int fd = mkstemps(path, 5);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	if (config_load(&r.config, paths, 1, r.d) != 0) {
+		diag_print(r.d, stderr);
+		fail_msg("the configuration has errors");
+	}
+	r.router = r.config->router;
+	unlink(path);
+	return r;
+}
+
+static void rig_done(struct rig *r)
+{
+	config_free(&r->config);
+	diag_free(&r->d);
+}
+
+static bool was_warned(const struct rig *r, const char *words)
+{
+	for (size_t i = 0; i < diag_n_messages(r->d); i++) {
+		if (strstr(diag_message(r->d, i)->text, words) != NULL)
+			return true;
+	}
+	return false;
+}
+
+static const struct virtual_host_config *find_host(
+	const struct rig *r, unsigned table, const char *domain)
+{
+	const struct route_table_config *t = &r->router->route_tables[table];
+
+	for (unsigned i = 0; i < t->n_hosts; i++) {
+		if (strcmp(t->hosts[i].domain, domain) == 0)
+			return &t->hosts[i];
+	}
+	return NULL;
+}
+
+// The same; the test fails if it is not there.
+static const struct virtual_host_config *the_host(
+	const struct rig *r, unsigned table, const char *domain)
+{
+	static const struct virtual_host_config none;
+	const struct virtual_host_config *h = find_host(r, table, domain);
+
+	if (h == NULL)
+		fail_msg("no host %s", domain);
+	return h != NULL ? h : &none;
+}
+
+// The n-th route of a host; the test fails if it is not there.
+static const struct route_config *route(
+	const struct rig *r, unsigned table, const char *domain, unsigned n)
+{
+	static const struct route_config none;
+	const struct virtual_host_config *h = find_host(r, table, domain);
+
+	if (h == NULL || n >= h->n_routes) {
+		fail_msg("no route %u of host %s", n, domain);
+		return &none;
+	}
+	return &h->routes[n];
+}
+
+static const struct cluster_config *cluster(const struct rig *r, const char *name)
+{
+	static const struct cluster_config none;
+
+	for (unsigned i = 0; i < r->router->n_clusters; i++) {
+		if (strcmp(r->router->clusters[i].name, name) == 0)
+			return &r->router->clusters[i];
+	}
+	fail_msg("no cluster %s", name);
+	return &none;
+}
+
+#define API "outbound|80||api.default.svc.cluster.local"
+
+// --- Gateways
+
+static void gateway_of_another_workload_is_not_ours(void)
+{
+	struct rig r = rig_load(APPLIANCE
+		"spec: {}\n"
+		"---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: other}\n"
+		"spec:\n  selector: {istio: egressgateway}\n  servers:\n" HTTP_SERVER("[\"*\"]"));
+
+	assert_int_equal(r.router->n_listeners, 0);
+	rig_done(&r);
+}
+
+static void service_in_front_maps_the_ports(void)
+{
+	struct rig r = rig_load(BASE
+		"---\napiVersion: v1\nkind: Service\nmetadata: {name: edge, namespace: istio-system}\n"
+		"spec:\n  selector: {istio: ingressgateway}\n"
+		"  ports: [{name: http, port: 80, targetPort: 8088}]\n");
+
+	assert_int_equal(r.router->n_listeners, 1);
+	assert_int_equal(r.router->listeners[0].local.port, 8088);
+	assert_string_equal(r.router->route_tables[0].name, "http.8088");
+	assert_int_equal(r.router->route_tables[0].server_port, 80);
+	rig_done(&r);
+}
+
+static void tls_servers_share_a_port_by_name(void)
+{
+	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY("web",
+		"    - port: {number: 443, name: a, protocol: HTTPS}\n"
+		"      hosts: [\"default/B.example\", a.example]\n"
+		"      tls: {mode: SIMPLE, credentialName: a}\n"
+		"    - port: {number: 443, name: b, protocol: HTTPS}\n"
+		"      hosts: [\"*\"]\n"
+		"      tls: {mode: SIMPLE, credentialName: b}\n"
+		"    - port: {number: 443, name: c, protocol: HTTPS}\n"
+		"      hosts: [a.example, c.example]\n"
+		"      tls: {mode: SIMPLE, credentialName: c}\n"));
+	const struct listener_config *l = &r.router->listeners[0];
+
+	assert_int_equal(r.router->n_listeners, 1);
+	assert_int_equal(l->n_chains, 2);
+	assert_int_equal(l->chains[0].tls.n_sni, 2);
+	assert_string_equal(l->chains[0].tls.sni[0], "a.example");
+	assert_string_equal(l->chains[0].tls.sni[1], "b.example");
+	assert_int_equal(l->chains[1].tls.n_sni, 0);
+	assert_int_equal(l->chains[1].tls.index, 1);
+	assert_string_equal(
+		r.router->route_tables[l->chains[1].route_table].name, "https.443.b.web.default");
+	// No Secret: the chain is there, and its handshakes fail.
+	assert_int_equal(l->chains[0].tls.n_certificates, 0);
+	assert_true(was_warned(&r, "\"a.example\" is already served on port 443"));
+	assert_true(was_warned(&r, "handshakes will fail"));
+	rig_done(&r);
+}
+
+static void plain_and_tls_on_one_port_keep_the_first(void)
+{
+	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY("web",
+		HTTP_SERVER("[\"*\"]") "    - port: {number: 80, name: https, protocol: HTTPS}\n"
+				       "      hosts: [\"*\"]\n"
+				       "      tls: {mode: SIMPLE, credentialName: a}\n"));
+
+	assert_int_equal(r.router->n_listeners, 1);
+	assert_false(r.router->listeners[0].tls);
+	assert_true(was_warned(&r, "port 80 already speaks HTTP"));
+	rig_done(&r);
+}
+
+static void server_that_wants_client_certificates_is_not_served(void)
+{
+	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY("web",
+		"    - port: {number: 443, name: a, protocol: HTTPS}\n"
+		"      hosts: [a.example]\n"
+		"      tls: {mode: MUTUAL, credentialName: a}\n"));
+
+	assert_int_equal(r.router->n_listeners, 0);
+	assert_true(was_warned(&r, "MUTUAL is read but not acted on"));
+	rig_done(&r);
+}
+
+static void redirecting_server_redirects_hosts_without_routes_too(void)
+{
+	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY("web",
+		"    - port: {number: 80, name: http, protocol: HTTP}\n"
+		"      hosts: [\"A.example\", b.example]\n"
+		"      tls: {httpsRedirect: true}\n") ROUTES("b", "[b.example]", "[web]",
+		"    - directResponse: {status: 200}\n"));
+
+	assert_true(the_host(&r, 0, "a.example")->require_tls);
+	assert_int_equal(the_host(&r, 0, "a.example")->n_routes, 0);
+	assert_true(the_host(&r, 0, "b.example")->require_tls);
+	assert_int_equal(the_host(&r, 0, "b.example")->n_routes, 1);
+	rig_done(&r);
+}
+
+// --- binding
+
+static void the_more_specific_host_of_server_and_routes_is_bound(void)
+{
+	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY(
+		"web", HTTP_SERVER("[\"*.example.com\", only.example.org, \"other/x.example\"]"))
+			ROUTES("a", "[A.example.com]", "[web]",
+				"    - directResponse: {status: 200}\n") ROUTES("b", "[\"*.org\"]",
+				"[web]", "    - directResponse: {status: 201}\n")
+				ROUTES("c", "[x.example, elsewhere.example]", "[web]",
+					"    - directResponse: {status: 202}\n"));
+
+	assert_int_equal(r.router->route_tables[0].n_hosts, 2);
+	assert_int_equal(route(&r, 0, "a.example.com", 0)->direct_status, 200);
+	assert_int_equal(route(&r, 0, "only.example.org", 0)->direct_status, 201);
+	rig_done(&r);
+}
+
+static void routes_kept_to_their_namespace_are_not_served(void)
+{
+	struct rig r = rig_load(BASE ROUTES("a", "[a.example]", "[web]",
+		"    - directResponse: {status: 200}\n") "  exportTo: [\".\"]\n");
+
+	assert_null(find_host(&r, 0, "a.example"));
+	rig_done(&r);
+}
+
+static void mesh_routes_are_served_only_when_asked_for(void)
+{
+	struct rig r = rig_load(BASE ROUTES("a", "[api]", "[mesh]", "    -\n" TO("api")));
+
+	assert_int_equal(r.router->route_tables[0].n_hosts, 0);
+	assert_int_equal(r.router->n_clusters, 0);
+	rig_done(&r);
+}
+
+// --- routes
+
+static void catch_alls_of_older_services_do_not_hide_newer_routes(void)
+{
+	struct rig r = rig_load(BASE ROUTES("a-old", "[\"*\"]", "[web]",
+		"    - {name: all, directResponse: {status: 200}}\n"
+		"    - {name: never, directResponse: {status: 201}}\n") ROUTES("b-new", "[\"*\"]",
+		"[web]",
+		"    - {name: n, match: [{uri: {prefix: /n}, name: x}], directResponse: {status: 202}}\n"));
+
+	assert_int_equal(the_host(&r, 0, "*")->n_routes, 2);
+	assert_string_equal(route(&r, 0, "*", 0)->name, "n.x");
+	assert_string_equal(route(&r, 0, "*", 1)->name, "all");
+	assert_string_equal(route(&r, 0, "*", 1)->origin, "VirtualService default/a-old http[0]");
+	rig_done(&r);
+}
+
+static void each_match_is_a_route_unless_it_cannot_hold_here(void)
+{
+	struct rig r = rig_load(BASE ROUTES("a", "[\"*\"]", "[web]",
+		"    - match:\n"
+		"        - {uri: {prefix: /a}, ignoreUriCase: true}\n"
+		"        - {uri: {exact: /b}, port: 443}\n"
+		"        - {uri: {exact: /c}, gateways: [other]}\n"
+		"        - {uri: {regex: \"/d/.*\"}, sourceLabels: {istio: ingressgateway}}\n"
+		"        - {uri: {exact: /e}, sourceNamespace: default}\n"
+		"        - headers: {X-User: {exact: joe}, x-any: {}}\n"
+		"          without_headers: {x-bad: {prefix: b}}\n"
+		"          queryParams: {Page: {exact: \"1\"}}\n"
+		"          method: {exact: GET}\n" TO("api")));
+	const struct route_match *last = &route(&r, 0, "*", 2)->match;
+
+	assert_int_equal(the_host(&r, 0, "*")->n_routes, 3);
+	assert_true(route(&r, 0, "*", 0)->match.uri.ignore_case);
+	assert_int_equal(route(&r, 0, "*", 1)->match.uri.kind, STRING_MATCH_REGEX);
+	assert_int_equal(last->uri.kind, STRING_MATCH_PREFIX);
+	assert_string_equal(last->uri.text, "/");
+	assert_int_equal(last->n_headers, 3);
+	assert_string_equal(last->headers[0].name, "x-user");
+	assert_int_equal(last->headers[1].match.kind, STRING_MATCH_PRESENT);
+	assert_true(last->headers[2].invert);
+	assert_string_equal(last->query[0].name, "Page");
+	assert_int_equal(last->method.kind, STRING_MATCH_EXACT);
+	rig_done(&r);
+}
+
+static void weights_of_zero_are_dropped_and_ports_chosen(void)
+{
+	struct rig r = rig_load(BASE SERVICE("two",
+		"[{name: a, port: 8000}, {name: b, port: 80}]") ROUTES("a", "[\"*\"]", "[web]",
+		"    - route:\n"
+		"        - {destination: {host: api}, weight: 0}\n"
+		"        - {destination: {host: two, port: {number: 8000}}, weight: 3}\n"
+		"        - {destination: {host: two}, weight: 1}\n"));
+	const struct route_config *rc = route(&r, 0, "*", 0);
+
+	assert_int_equal(rc->n_clusters, 2);
+	assert_string_equal(
+		rc->clusters[0].cluster, "outbound|8000||two.default.svc.cluster.local");
+	assert_int_equal(rc->clusters[0].weight, 3);
+	assert_string_equal(rc->clusters[1].cluster, "outbound|80||two.default.svc.cluster.local");
+	rig_done(&r);
+}
+
+static void retries_come_from_route_then_mesh_then_istio(void)
+{
+	static const char mesh[] =
+		"---\napiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\n"
+		"metadata: {name: mesh, namespace: istio-system}\n"
+		"spec: {meshConfig: {defaultHttpRetryPolicy: {attempts: 5, retryOn: \"503,reset\"}}}\n";
+	static const char routes[] = BASE ROUTES("a", "[\"*\"]", "[web]",
+		"    - match: [{uri: {prefix: /a}}]\n"
+		"      retries: {attempts: 0}\n" TO(
+			"api") "    - match: [{uri: {prefix: /b}}]\n"
+			       "      retries: {attempts: 1}\n" TO(
+				       "api") "    - match: [{uri: {prefix: /c}}]\n" TO("api"));
+	const uint32_t built_in = RETRY_CONNECT_FAILURE | RETRY_REFUSED_STREAM
+		| RETRY_GRPC_UNAVAILABLE | RETRY_GRPC_CANCELLED | RETRY_RETRIABLE_STATUS_CODES;
+	char both[sizeof(mesh) + sizeof(routes)];
+	struct rig r = rig_load(routes);
+	const struct retry_config *retry;
+
+	assert_int_equal(route(&r, 0, "*", 0)->retry.attempts, 0);
+	retry = &route(&r, 0, "*", 1)->retry;
+	assert_int_equal(retry->attempts, 1);
+	assert_int_equal(retry->on, built_in);
+	retry = &route(&r, 0, "*", 2)->retry;
+	assert_int_equal(retry->attempts, 2);
+	assert_int_equal(retry->on, built_in);
+	assert_int_equal(retry->backoff_base_us, 25000);
+	assert_true(retry->ignore_previous_hosts);
+	rig_done(&r);
+
+	snprintf(both, sizeof(both), "%s%s", routes, mesh);
+	r = rig_load(both);
+	retry = &route(&r, 0, "*", 2)->retry;
+	assert_int_equal(retry->attempts, 5);
+	assert_int_equal(retry->on, RETRY_RESET | RETRY_RETRIABLE_STATUS_CODES);
+	assert_int_equal(retry->status_codes[0], 503);
+	rig_done(&r);
+}
+
+static void operations_of_an_only_destination_join_the_routes(void)
+{
+	struct rig r = rig_load(BASE ROUTES("a", "[\"*\"]", "[web]",
+		"    - route:\n"
+		"        - destination: {host: api}\n"
+		"          headers: {request: {set: {x-b: dest, host: inner}, remove: [X-Old]}}\n"
+		"      headers: {request: {set: {x-b: route, X-A: \"50%%\"}, add: {x-c: c}}}\n"
+		"      rewrite: {uri: /v2}\n"));
+	const struct route_config *rc = route(&r, 0, "*", 0);
+
+	assert_int_equal(rc->request_headers.n_remove, 1);
+	assert_string_equal(rc->request_headers.remove[0], "x-old");
+	assert_int_equal(rc->request_headers.n_set, 3);
+	assert_string_equal(rc->request_headers.set[0].name, "x-a");
+	assert_string_equal(rc->request_headers.set[0].value, "50%");
+	assert_string_equal(rc->request_headers.set[1].value, "route");
+	assert_string_equal(rc->request_headers.set[2].value, "dest");
+	assert_int_equal(rc->request_headers.n_add, 1);
+	assert_string_equal(rc->rewrite.authority, "inner");
+	assert_string_equal(rc->rewrite.path, "/v2");
+	assert_int_equal(rc->clusters[0].request_headers.n_set, 0);
+	rig_done(&r);
+}
+
+// --- clusters
+
+#define ALL_TO_API ROUTES("a", "[\"*\"]", "[web]", "    -\n" TO("api"))
+
+static void cluster_without_a_rule_has_istios_defaults(void)
+{
+	struct rig r = rig_load(BASE ALL_TO_API);
+	const struct cluster_config *c = cluster(&r, API);
+
+	assert_int_equal(c->lb, LB_LEAST_REQUEST);
+	assert_int_equal(c->connect_timeout_us, 10000000);
+	assert_int_equal(c->idle_timeout_us, 3600000000ull);
+	assert_int_equal(c->max_connections, UINT32_MAX);
+	assert_int_equal(c->max_retries, UINT32_MAX);
+	assert_false(c->outlier.enabled);
+	assert_int_equal(c->n_endpoints, 0);
+	assert_string_equal(c->service_name, "api");
+	rig_done(&r);
+}
+
+static void empty_outlier_detection_ejects_after_five_failures(void)
+{
+	struct rig r = rig_load(BASE ALL_TO_API RULE(
+		"api", "  host: api\n  trafficPolicy: {outlierDetection: {}}\n"));
+	const struct cluster_config *c = cluster(&r, API);
+
+	assert_true(c->outlier.enabled);
+	assert_int_equal(c->outlier.consecutive_5xx, 5);
+	assert_int_equal(c->outlier.consecutive_gateway, 0);
+	assert_int_equal(c->outlier.interval_us, 10000000);
+	assert_int_equal(c->outlier.base_ejection_us, 30000000);
+	assert_int_equal(c->outlier.max_ejection_us, 300000000);
+	assert_int_equal(c->outlier.max_ejection_percent, 10);
+	assert_true(c->outlier.always_eject_one);
+	assert_int_equal(c->panic_threshold_percent, 0);
+	rig_done(&r);
+}
+
+static void port_settings_replace_all_blocks_and_subsets_single_ones(void)
+{
+	struct rig r = rig_load(BASE SERVICE(
+		"two", "[{name: a, port: 80}, {name: b, port: 81}]") RULE("two",
+		"  host: two\n"
+		"  trafficPolicy:\n"
+		"    loadBalancer: {simple: RANDOM}\n"
+		"    connectionPool: {tcp: {maxConnections: 7}}\n"
+		"    portLevelSettings:\n"
+		"      - port: {number: 81}\n"
+		"        loadBalancer: {simple: ROUND_ROBIN}\n"
+		"  subsets:\n"
+		"    - name: v1\n"
+		"      labels: {version: v1}\n"
+		"      trafficPolicy: {connectionPool: {tcp: {maxConnections: 9}}}\n") ROUTES("a",
+		"[\"*\"]", "[web]",
+		"    - match: [{uri: {prefix: /a}}]\n"
+		"      route: [{destination: {host: two, port: {number: 80}}}]\n"
+		"    - match: [{uri: {prefix: /b}}]\n"
+		"      route: [{destination: {host: two, port: {number: 81}}}]\n"
+		"    - route: [{destination: {host: two, port: {number: 80}, subset: v1}}]\n"));
+	const struct cluster_config *c = cluster(&r, "outbound|80||two.default.svc.cluster.local");
+
+	assert_int_equal(c->lb, LB_RANDOM);
+	assert_int_equal(c->max_connections, 7);
+	c = cluster(&r, "outbound|81||two.default.svc.cluster.local");
+	assert_int_equal(c->lb, LB_ROUND_ROBIN);
+	assert_int_equal(c->max_connections, UINT32_MAX);
+	c = cluster(&r, "outbound|80|v1|two.default.svc.cluster.local");
+	assert_int_equal(c->lb, LB_RANDOM);
+	assert_int_equal(c->max_connections, 9);
+	rig_done(&r);
+}
+
+static void rule_of_the_services_namespace_goes_before_the_root_namespaces(void)
+{
+	static const char root[] =
+		"---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\n"
+		"metadata: {name: all, namespace: istio-system}\n"
+		"spec: {host: \"*.cluster.local\", trafficPolicy: {loadBalancer: {simple: RANDOM}}}\n";
+	static const char base[] = BASE ALL_TO_API;
+	static const char own[] = RULE(
+		"api", "  host: api\n  trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}\n");
+	char text[sizeof(root) + sizeof(base) + sizeof(own)];
+	struct rig r;
+
+	snprintf(text, sizeof(text), "%s%s", base, root);
+	r = rig_load(text);
+	assert_int_equal(cluster(&r, API)->lb, LB_RANDOM);
+	rig_done(&r);
+	snprintf(text, sizeof(text), "%s%s%s", base, root, own);
+	r = rig_load(text);
+	assert_int_equal(cluster(&r, API)->lb, LB_ROUND_ROBIN);
+	rig_done(&r);
+}
+
+// --- endpoints
+
+static void endpoints_are_joined_by_port_name_and_counted_once(void)
+{
+	struct rig r = rig_load(BASE ALL_TO_API
+		"---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+		"metadata: {name: s1, labels: {kubernetes.io/service-name: api}}\n"
+		"addressType: IPv4\n"
+		"ports: [{name: other, port: 9090}, {name: http, port: 8080}]\n"
+		"endpoints:\n"
+		"  - {addresses: [10.0.0.1]}\n"
+		"  - {addresses: [10.0.0.2], conditions: {ready: false}}\n"
+		"  - {addresses: [10.0.0.3], conditions: {ready: false, terminating: true}}\n"
+		"---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+		"metadata: {name: s2, labels: {kubernetes.io/service-name: api}}\n"
+		"addressType: IPv4\n"
+		"ports: [{name: http, port: 8080}]\n"
+		"endpoints: [{addresses: [10.0.0.1]}, {addresses: [10.0.0.4]}]\n");
+	const struct cluster_config *c = cluster(&r, API);
+	char text[IP_ENDPOINT_TEXT_SIZE];
+
+	assert_int_equal(c->n_endpoints, 3);
+	ip_endpoint_print(&c->endpoints[0].address, text);
+	assert_string_equal(text, "10.0.0.1:8080");
+	assert_true(c->endpoints[0].healthy);
+	assert_false(c->endpoints[1].healthy);
+	assert_int_equal(c->endpoints[2].weight, 1);
+	rig_done(&r);
+}
+
+static void subsets_take_endpoints_by_their_pods_labels(void)
+{
+	struct rig r = rig_load(BASE RULE(
+		"api", "  host: api\n  subsets: [{name: v2, labels: {version: v2}}]\n") ROUTES("a",
+		"[\"*\"]", "[web]",
+		"    - route: [{destination: {host: api, subset: v2}}]\n") "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+									   "metadata: {name: s1, labels: {kubernetes.io/service-name: api}}\n"
+									   "addressType: IPv4\n"
+									   "ports: [{name: http, port: 8080}]\n"
+									   "endpoints:\n"
+									   "  - {addresses: [10.0.0.1], targetRef: {kind: Pod, name: p1}}\n"
+									   "  - {addresses: [10.0.0.2], targetRef: {kind: Pod, name: p2}}\n"
+									   "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p1, labels: {version: v1}}\n"
+									   "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p2, labels: {version: v2, app: api}}\n");
+	const struct cluster_config *c =
+		cluster(&r, "outbound|80|v2|api.default.svc.cluster.local");
+	char text[IP_ENDPOINT_TEXT_SIZE];
+
+	assert_int_equal(c->n_endpoints, 1);
+	ip_endpoint_print(&c->endpoints[0].address, text);
+	assert_string_equal(text, "10.0.0.2:8080");
+	assert_string_equal(c->endpoints[0].workload, "api");
+	rig_done(&r);
+}
+
+static void service_entry_ports_go_from_endpoint_to_target_to_number(void)
+{
+	struct rig r = rig_load(BASE
+		"---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: ext}\n"
+		"spec:\n"
+		"  hosts: [ext.example]\n"
+		"  ports: [{number: 80, name: http, protocol: HTTP, targetPort: 8080}]\n"
+		"  resolution: STATIC\n"
+		"  endpoints:\n"
+		"    - {address: 192.0.2.1}\n"
+		"    - {address: 192.0.2.2, ports: {http: 9090}, weight: 5}\n"
+		"---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: vms}\n"
+		"spec:\n"
+		"  hosts: [vms.example]\n"
+		"  ports: [{number: 80, name: http, protocol: HTTP}]\n"
+		"  resolution: STATIC\n"
+		"  workloadSelector: {labels: {app: vm}}\n"
+		"---\napiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm1}\n"
+		"spec: {address: 192.0.2.3, labels: {app: vm}}\n" ROUTES("a", "[\"*\"]", "[web]",
+			"    - match: [{uri: {prefix: /a}}]\n" TO("ext.example") "    -\n" TO(
+				"vms.example")));
+	const struct cluster_config *c = cluster(&r, "outbound|80||ext.example");
+
+	assert_int_equal(c->n_endpoints, 2);
+	assert_int_equal(c->endpoints[0].address.port, 8080);
+	assert_int_equal(c->endpoints[1].address.port, 9090);
+	assert_int_equal(c->endpoints[1].weight, 5);
+	c = cluster(&r, "outbound|80||vms.example");
+	assert_int_equal(c->n_endpoints, 1);
+	assert_int_equal(c->endpoints[0].address.port, 80);
+	rig_done(&r);
+}
+
+// --- mesh
+
+static void mesh_config_of_a_config_map_counts(void)
+{
+	struct rig r = rig_load(BASE ALL_TO_API
+		"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\n"
+		"data:\n  mesh: |\n"
+		"    accessLogFile: /dev/stdout\n"
+		"    connectTimeout: 3s\n"
+		"    pathNormalization: {normalization: MERGE_SLASHES}\n"
+		"    acessLogEncoding: JSON\n");
+
+	assert_true(r.router->access_log.enabled);
+	assert_int_equal(r.router->http.path_normalization, PATH_NORMALIZE_MERGE_SLASHES);
+	assert_int_equal(cluster(&r, API)->connect_timeout_us, 3000000);
+	assert_true(was_warned(&r, "did you mean \"accessLogEncoding\""));
+	rig_done(&r);
+}
+
+static void same_input_has_the_same_version(void)
+{
+	struct rig a = rig_load(BASE), b = rig_load(BASE), c = rig_load(BASE ALL_TO_API);
+
+	assert_string_equal(a.router->version, b.router->version);
+	assert_string_not_equal(a.router->version, c.router->version);
+	rig_done(&a);
+	rig_done(&b);
+	rig_done(&c);
+}
+
+TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_the_ports),
+	TEST(tls_servers_share_a_port_by_name), TEST(plain_and_tls_on_one_port_keep_the_first),
+	TEST(server_that_wants_client_certificates_is_not_served),
+	TEST(redirecting_server_redirects_hosts_without_routes_too),
+	TEST(the_more_specific_host_of_server_and_routes_is_bound),
+	TEST(routes_kept_to_their_namespace_are_not_served),
+	TEST(mesh_routes_are_served_only_when_asked_for),
+	TEST(catch_alls_of_older_services_do_not_hide_newer_routes),
+	TEST(each_match_is_a_route_unless_it_cannot_hold_here),
+	TEST(weights_of_zero_are_dropped_and_ports_chosen),
+	TEST(retries_come_from_route_then_mesh_then_istio),
+	TEST(operations_of_an_only_destination_join_the_routes),
+	TEST(cluster_without_a_rule_has_istios_defaults),
+	TEST(empty_outlier_detection_ejects_after_five_failures),
+	TEST(port_settings_replace_all_blocks_and_subsets_single_ones),
+	TEST(rule_of_the_services_namespace_goes_before_the_root_namespaces),
+	TEST(endpoints_are_joined_by_port_name_and_counted_once),
+	TEST(subsets_take_endpoints_by_their_pods_labels),
+	TEST(service_entry_ports_go_from_endpoint_to_target_to_number),
+	TEST(mesh_config_of_a_config_map_counts), TEST(same_input_has_the_same_version))
