@@ -58,6 +58,7 @@ struct rig {
 	struct ip_endpoint upstream_remote[RIG_MAX_PAIRS];
 	unsigned n_upstreams;
 	size_t upstream_room; // of new connections to endpoints; 0: the default
+	char name[64]; // of listener and stat prefix: counters live as long as the process
 	char text[1 << 20];
 };
 
@@ -121,9 +122,11 @@ RIG_UNUSED static void rig_free_memory(void *memory)
 // A plain listener, one route for everything, one cluster with one endpoint, no retries, no timeouts.
 RIG_UNUSED static struct rig *rig_new(void)
 {
+	static unsigned n_rigs;
 	struct rig *r = calloc(1, sizeof(*r));
 
 	assert_non_null(r);
+	snprintf(r->name, sizeof(r->name), "0.0.0.0_8080 rig %u", n_rigs++);
 	r->now_us = 1000000;
 	for (unsigned i = 0; i < RIG_MAX_ENDPOINTS; i++) {
 		r->endpoints[i] = (struct endpoint_config){
@@ -159,8 +162,8 @@ RIG_UNUSED static struct rig *rig_new(void)
 	r->host = (struct virtual_host_config){.domain = "*", .routes = &r->route, .n_routes = 1};
 	r->table = (struct route_table_config){
 		.name = "http.8080", .server_port = 80, .hosts = &r->host, .n_hosts = 1};
-	r->chain = (struct filter_chain_config){.stat_prefix = "outbound_0.0.0.0_8080"};
-	r->listener = (struct listener_config){.name = "0.0.0.0_8080",
+	r->chain = (struct filter_chain_config){.stat_prefix = r->name};
+	r->listener = (struct listener_config){.name = r->name,
 		.local = {.port = 8080},
 		.chains = &r->chain,
 		.n_chains = 1};
