@@ -58,7 +58,7 @@ struct rig {
 	struct ip_endpoint upstream_remote[RIG_MAX_PAIRS];
 	unsigned n_upstreams;
 	size_t upstream_room; // of new connections to endpoints; 0: the default
-	char name[64]; // of listener and stat prefix: counters live as long as the process
+	char name[64];        // of listener and stat prefix: counters live as long as the process
 	char text[1 << 20];
 };
 
@@ -149,42 +149,43 @@ RIG_UNUSED static struct rig *rig_new(void)
 		.max_requests = UINT32_MAX,
 		.max_retries = UINT32_MAX};
 	r->weighted = (struct weighted_cluster){.cluster = r->cluster.name, .weight = 1};
-	r->route = (struct route_config){.name = "shop",
+	r->route = (struct route_config){
+		.name = "shop",
 		.origin = "test",
 		.match = {.uri = {.kind = STRING_MATCH_ANY, .text = ""},
-			.method = {.text = ""},
-			.scheme = {.text = ""},
-			.authority = {.text = ""}},
+			  .method = {.text = ""},
+			  .scheme = {.text = ""},
+			  .authority = {.text = ""}},
 		.action = ROUTE_FORWARD,
 		.clusters = &r->weighted,
 		.n_clusters = 1,
-		.direct_body = {NULL, 0}};
+		.direct_body = {NULL,                     0}
+        };
 	r->host = (struct virtual_host_config){.domain = "*", .routes = &r->route, .n_routes = 1};
 	r->table = (struct route_table_config){
 		.name = "http.8080", .server_port = 80, .hosts = &r->host, .n_hosts = 1};
 	r->chain = (struct filter_chain_config){.stat_prefix = r->name};
-	r->listener = (struct listener_config){.name = r->name,
-		.local = {.port = 8080},
-		.chains = &r->chain,
-		.n_chains = 1};
-	r->config = (struct router_config){.listeners = &r->listener,
+	r->listener = (struct listener_config){
+		.name = r->name, .local = {.port = 8080}, .chains = &r->chain, .n_chains = 1};
+	r->config = (struct router_config){
+		.listeners = &r->listener,
 		.n_listeners = 1,
 		.route_tables = &r->table,
 		.n_route_tables = 1,
 		.clusters = &r->cluster,
 		.n_clusters = 1,
 		.access_log = {.enabled = true,
-			.format = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% "
-				  "%BYTES_RECEIVED% %BYTES_SENT%\n",
-			.path = "/dev/null"},
-		.http = {.max_head_bytes = 61440,
-			.max_fields = 100,
-			.head_timeout_us = 15000000,
-			.idle_timeout_us = 3600000000,
-			.path_normalization = PATH_NORMALIZE_BASE,
-			.server_name = "istio-envoy"},
+			       .format = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% "
+				  "%BYTES_RECEIVED% %BYTES_SENT%\n",      .path = "/dev/null"},
+		.http = { .max_head_bytes = 61440,
+			       .max_fields = 100,
+			       .head_timeout_us = 15000000,
+			       .idle_timeout_us = 3600000000,
+			       .path_normalization = PATH_NORMALIZE_BASE,
+			       .server_name = "istio-envoy"},
 		.version = "test",
-		.free_memory = rig_free_memory};
+		.free_memory = rig_free_memory
+        };
 	r->capacity = (struct router_capacity){.connections = 256,
 		.exchanges = 256,
 		.upstream_connections = 256,
@@ -414,8 +415,7 @@ RIG_UNUSED static void rig_assert_quiet(struct rig *r)
 	assert_int_equal(state->connections, r->worker->upstreams.n_used);
 	assert_int_equal(rig_cluster_stats(r)->upstream_rq_active, 0);
 	assert_int_equal(rig_cluster_stats(r)->upstream_rq_pending_active, 0);
-	assert_int_equal(
-		rig_cluster_stats(r)->upstream_cx_active, r->worker->upstreams.n_used);
+	assert_int_equal(rig_cluster_stats(r)->upstream_cx_active, r->worker->upstreams.n_used);
 	assert_int_equal(rig_hcm(r)->downstream_rq_active, 0);
 	assert_int_equal(rig_hcm(r)->downstream_cx_active, r->worker->connections.n_used);
 	assert_true(snapshot_is_unused(r->snapshot));

@@ -44,31 +44,27 @@ static const struct framing {
 	const char *client_sees;
 	const char *log;
 } framings[] = {
-	{"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc", "\r\n\r\nabc",
-		"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nwxyz", false, "\r\n\r\nwxyz",
-		"200 - via_upstream 3 4"},
+	{"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc",                            "\r\n\r\nabc",
+         "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nwxyz",																		  false, "\r\n\r\nwxyz",
+         "200 - via_upstream 3 4"																													      },
 	{"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-		"\r\n0\r\n\r\n",
-		"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4;x=y\r\nwxyz\r\n0\r\n\r\n",
-		false, "transfer-encoding: chunked\r\n", "200 - via_upstream 3 4"},
+         "\r\n0\r\n\r\n",												  "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4;x=y\r\nwxyz\r\n0\r\n\r\n",
+         false,																								      "transfer-encoding: chunked\r\n", "200 - via_upstream 3 4"},
 	{"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nsum: "
-	 "1\r\n\r\n",
-		"0\r\nsum: 1\r\n\r\n",
-		"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nwxyz\r\n0\r\nSum: "
-		"2\r\n\r\n",
-		false, "\r\n0\r\nsum: 2\r\n\r\n", "200 - via_upstream 3 4"},
-	{"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n", "content-length: 0\r\n",
-		"HTTP/1.1 200 OK\r\n\r\nwxyz", true, "\r\n0\r\n\r\n", "200 - via_upstream 0 4"},
-	{"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n", "HEAD / HTTP/1.1\r\n",
-		"HTTP/1.1 200 OK\r\ncontent-length: 400\r\n\r\n", false,
-		"content-length: 400\r\n", "200 - via_upstream 0 0"},
-	{"GET / HTTP/1.1\r\nhost: a\r\n\r\n", "GET / HTTP/1.1\r\n",
-		"HTTP/1.1 304 Not Modified\r\ncontent-length: 400\r\netag: \"x\"\r\n\r\n", false,
-		"etag: \"x\"\r\n", "304 - via_upstream 0 0"},
-	{"GET / HTTP/1.1\r\nhost: a\r\n\r\n", "GET / HTTP/1.1\r\n",
-		"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: "
-		"0\r\n\r\n",
-		false, "HTTP/1.1 200 OK\r\n", "200 - via_upstream 0 0"},
+	 "1\r\n\r\n",								    "0\r\nsum: 1\r\n\r\n",
+         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nwxyz\r\n0\r\nSum: "
+		"2\r\n\r\n",																						  false, "\r\n0\r\nsum: 2\r\n\r\n",        "200 - via_upstream 3 4"},
+	{"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n",                               "content-length: 0\r\n",
+         "HTTP/1.1 200 OK\r\n\r\nwxyz",																				       true,  "\r\n0\r\n\r\n",                  "200 - via_upstream 0 4"},
+	{"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n",						    "HEAD / HTTP/1.1\r\n",
+         "HTTP/1.1 200 OK\r\ncontent-length: 400\r\n\r\n",																		    false, "content-length: 400\r\n",
+         "200 - via_upstream 0 0"																													      },
+	{"GET / HTTP/1.1\r\nhost: a\r\n\r\n",						     "GET / HTTP/1.1\r\n",
+         "HTTP/1.1 304 Not Modified\r\ncontent-length: 400\r\netag: \"x\"\r\n\r\n",															   false,
+         "etag: \"x\"\r\n",																											    "304 - via_upstream 0 0"},
+	{"GET / HTTP/1.1\r\nhost: a\r\n\r\n",						     "GET / HTTP/1.1\r\n",
+         "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: "
+		"0\r\n\r\n",																						  false, "HTTP/1.1 200 OK\r\n",            "200 - via_upstream 0 0"},
 };
 
 // Everything again with portions of 'piece' bytes in every direction.
@@ -339,23 +335,23 @@ static const struct refusal {
 	const char *log;
 	bool closes;
 } refusals[] = {
-	{"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n", NULL, true},
-	{"GET / HTTP/1.1\r\nhost : a\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n",
-		"400 DPE http1.codec_error 0 11", true},
-	{"nonsense\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n", NULL, true},
-	{"GET / HTTP/1.0\r\nhost: a\r\n\r\n", "HTTP/1.1 426 Upgrade Required\r\n",
-		"426 - low_version 0 16", true},
+	{"GET / HTTP/1.1\r\n\r\n",							 "HTTP/1.1 400 Bad Request\r\n",      NULL,                                            true },
+	{"GET / HTTP/1.1\r\nhost : a\r\n\r\n",                                             "HTTP/1.1 400 Bad Request\r\n",
+         "400 DPE http1.codec_error 0 11",																       true },
+	{"nonsense\r\n\r\n",							       "HTTP/1.1 400 Bad Request\r\n",      NULL,                                            true },
+	{"GET / HTTP/1.0\r\nhost: a\r\n\r\n",					      "HTTP/1.1 426 Upgrade Required\r\n",
+         "426 - low_version 0 16",																	       true },
 	{"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n",
-		"HTTP/1.1 501 Not Implemented\r\n", NULL, true},
+         "HTTP/1.1 501 Not Implemented\r\n",										    NULL,                                            true },
 	{"GET / HTTP/1.1\r\nhost: a\r\nconnection: x-forwarded-for\r\n\r\n",
-		"HTTP/1.1 400 Bad Request\r\n", "400 DPE http1.connection_header_rejected 0 11",
-		true},
-	{"GET /%00 HTTP/1.1\r\nhost: a\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n",
-		"400 - path_normalization_failed 0 0", false},
-	{"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n", "HTTP/1.1 404 Not Found\r\n",
-		"404 - absolute_path_rejected 0 0", false},
+         "HTTP/1.1 400 Bad Request\r\n",											"400 DPE http1.connection_header_rejected 0 11",
+         true																					 },
+	{"GET /%00 HTTP/1.1\r\nhost: a\r\n\r\n",                                           "HTTP/1.1 400 Bad Request\r\n",
+         "400 - path_normalization_failed 0 0",																  false},
+	{"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n",                                          "HTTP/1.1 404 Not Found\r\n",
+         "404 - absolute_path_rejected 0 0",																     false},
 	{"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
-		"HTTP/1.1 403 Forbidden\r\n", "403 - upgrade_failed 0 0", false},
+         "HTTP/1.1 403 Forbidden\r\n",											  "403 - upgrade_failed 0 0",                      false},
 };
 
 static void what_cannot_be_served_is_told_so(void)
@@ -370,8 +366,7 @@ static void what_cannot_be_served_is_told_so(void)
 		rig_client_got(r, c);
 		rig_assert_begins(r->text, refusals[i].status_line);
 		assert_int_equal(rig_client_closed(r, c), refusals[i].closes);
-		assert_int_equal(
-			strstr(r->text, "connection: close") != NULL, refusals[i].closes);
+		assert_int_equal(strstr(r->text, "connection: close") != NULL, refusals[i].closes);
 		if (refusals[i].log != NULL)
 			rig_assert_log(r, refusals[i].log);
 		assert_int_equal(r->n_upstreams, 0);
@@ -408,17 +403,17 @@ static void redirects_say_where_to(void)
 		const char *request;
 		const char *location;
 	} cases[] = {
-		// reference A5
-		{{.status = 301, .path = "/z"}, "GET /a?b=c HTTP/1.1\r\nhost: h:8080\r\n\r\n",
-			"\r\nlocation: http://h:8080/z?b=c\r\n"},
-		{{.status = 302, .scheme = "https"}, "GET /a HTTP/1.1\r\nhost: h:80\r\n\r\n",
-			"\r\nlocation: https://h/a\r\n"},
-		{{.status = 301, .scheme = "https"}, "GET /a HTTP/1.1\r\nhost: h:8080\r\n\r\n",
-			"\r\nlocation: https://h:8080/a\r\n"},
-		{{.status = 301, .port = 8443}, "GET /a HTTP/1.1\r\nhost: h\r\n\r\n",
-			"\r\nlocation: http://h:8443/a\r\n"},
+  // reference A5
+		{{.status = 301, .path = "/z"},         "GET /a?b=c HTTP/1.1\r\nhost: h:8080\r\n\r\n",
+                 "\r\nlocation: http://h:8080/z?b=c\r\n"},
+		{{.status = 302, .scheme = "https"},    "GET /a HTTP/1.1\r\nhost: h:80\r\n\r\n",
+                 "\r\nlocation: https://h/a\r\n"        },
+		{{.status = 301, .scheme = "https"},    "GET /a HTTP/1.1\r\nhost: h:8080\r\n\r\n",
+                 "\r\nlocation: https://h:8080/a\r\n"   },
+		{{.status = 301, .port = 8443},         "GET /a HTTP/1.1\r\nhost: h\r\n\r\n",
+                 "\r\nlocation: http://h:8443/a\r\n"    },
 		{{.status = 307, .authority = "other"}, "GET /a HTTP/1.1\r\nhost: h:1\r\n\r\n",
-			"\r\nlocation: http://other/a\r\n"},
+                 "\r\nlocation: http://other/a\r\n"     },
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -14,8 +14,8 @@ static struct rig *rig_with_retries(uint32_t attempts, uint32_t on)
 {
 	struct rig *r = rig_new();
 
-	r->route.retry = (struct retry_config){
-		.attempts = attempts, .on = on, .backoff_base_us = 25000};
+	r->route.retry =
+		(struct retry_config){.attempts = attempts, .on = on, .backoff_base_us = 25000};
 	return r;
 }
 
@@ -74,15 +74,15 @@ static void statuses_are_retried_as_the_policy_says(void)
 		const char *status;
 		bool retried;
 	} cases[] = {
-		{RETRY_CONNECT_FAILURE,         "503 x", false},
-		{RETRY_5XX,                     "500 x", true },
-		{RETRY_5XX,                     "404 x", false},
-		{RETRY_GATEWAY_ERROR,           "500 x", false},
-		{RETRY_GATEWAY_ERROR,           "504 x", true },
-		{RETRY_RETRIABLE_4XX,           "409 x", true },
-		{RETRY_RETRIABLE_4XX,           "400 x", false},
-		{RETRY_RETRIABLE_STATUS_CODES,  "418 x", true },
-		{RETRY_RETRIABLE_STATUS_CODES,  "419 x", false},
+		{RETRY_CONNECT_FAILURE,        "503 x", false},
+		{RETRY_5XX,                    "500 x", true },
+		{RETRY_5XX,                    "404 x", false},
+		{RETRY_GATEWAY_ERROR,          "500 x", false},
+		{RETRY_GATEWAY_ERROR,          "504 x", true },
+		{RETRY_RETRIABLE_4XX,          "409 x", true },
+		{RETRY_RETRIABLE_4XX,          "400 x", false},
+		{RETRY_RETRIABLE_STATUS_CODES, "418 x", true },
+		{RETRY_RETRIABLE_STATUS_CODES, "419 x", false},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -103,8 +103,7 @@ static void statuses_are_retried_as_the_policy_says(void)
 		if (cases[i].retried) {
 			// The small answer was read and thrown away, so its connection serves the retry.
 			assert_int_equal(r->n_upstreams, 1);
-			rig_assert_has(
-				rig_upstream_got(r, 0), "\r\nx-envoy-attempt-count: 2\r\n");
+			rig_assert_has(rig_upstream_got(r, 0), "\r\nx-envoy-attempt-count: 2\r\n");
 			rig_upstream_says(r, 0, OK);
 			rig_assert_log(r, "200 - via_upstream 0 2");
 		}
@@ -220,8 +219,7 @@ static void every_try_has_its_own_time(void)
 	rig_start(r);
 	c = rig_client(r);
 	rig_client_says(r, c, GET);
-	rig_assert_has(
-		rig_upstream_got(r, 0), "\r\nx-envoy-expected-rq-timeout-ms: 1000\r\n");
+	rig_assert_has(rig_upstream_got(r, 0), "\r\nx-envoy-expected-rq-timeout-ms: 1000\r\n");
 	rig_pass_ms(r, 2990);
 	assert_string_equal(rig_client_got(r, c), "");
 	rig_pass_ms(r, 250);
@@ -305,8 +303,7 @@ static void connecting_has_its_time(void)
 	rig_client_says(r, c, GET);
 	rig_pass_ms(r, 502);
 	rig_assert_has(rig_client_got(r, c), RESET_TEXT "reset reason: connection timeout");
-	rig_assert_log(
-		r, "503 UF upstream_reset_before_response_started{connection_timeout} 0 91");
+	rig_assert_log(r, "503 UF upstream_reset_before_response_started{connection_timeout} 0 91");
 	assert_int_equal(rig_cluster_stats(r)->upstream_cx_connect_timeout, 1);
 	rig_assert_quiet(r);
 	rig_done(&r);
@@ -320,29 +317,28 @@ static const struct death {
 	bool client_cut;
 	const char *log;
 } deaths[] = {
-	{"", DIES_BY_FIN, "HTTP/1.1 503 ", false,
-		"503 UC upstream_reset_before_response_started{connection_termination} 0 95"},
-	{"", DIES_BY_RST, "HTTP/1.1 503 ", false,
-		"503 UC upstream_reset_before_response_started{connection_termination} 0 95"},
-	{"HTTP/1.1 200 O", DIES_BY_FIN, "HTTP/1.1 503 ", false,
-		"503 UC upstream_reset_before_response_started{connection_termination} 0 95"},
-	{"SSH-2.0-x\r\n\r\n", LIVES, "HTTP/1.1 502 ", false,
-		"502 UPE upstream_reset_before_response_started{protocol_error} 0 87"},
+	{"",									      DIES_BY_FIN, "HTTP/1.1 503 ", false,
+         "503 UC upstream_reset_before_response_started{connection_termination} 0 95"													     },
+	{"",									      DIES_BY_RST, "HTTP/1.1 503 ", false,
+         "503 UC upstream_reset_before_response_started{connection_termination} 0 95"													     },
+	{"HTTP/1.1 200 O",								DIES_BY_FIN, "HTTP/1.1 503 ", false,
+         "503 UC upstream_reset_before_response_started{connection_termination} 0 95"													     },
+	{"SSH-2.0-x\r\n\r\n",							     LIVES,       "HTTP/1.1 502 ", false,
+         "502 UPE upstream_reset_before_response_started{protocol_error} 0 87"														    },
 	{"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", LIVES,
-		"HTTP/1.1 502 ", false,
-		"502 UPE upstream_reset_before_response_started{protocol_error} 0 87"},
-	{"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", DIES_BY_FIN, "HTTP/1.1 200 ", true,
-		"200 UC upstream_reset_after_response_started{connection_termination} 0 4"},
-	{"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", DIES_BY_RST, "HTTP/1.1 200 ", true,
-		"200 UC upstream_reset_after_response_started{connection_termination} 0 4"},
-	{"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n", DIES_BY_FIN,
-		"HTTP/1.1 200 ", true,
-		"200 UC upstream_reset_after_response_started{connection_termination} 0 4"},
-	{"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n", LIVES,
-		"HTTP/1.1 200 ", true,
-		"200 UPE upstream_reset_after_response_started{protocol_error} 0 0"},
-	{"HTTP/1.1 200 OK\r\n\r\nhalf", DIES_BY_RST, "HTTP/1.1 200 ", true,
-		"200 UC upstream_reset_after_response_started{connection_termination} 0 4"},
+         "HTTP/1.1 502 ",											       false,
+         "502 UPE upstream_reset_before_response_started{protocol_error} 0 87"														    },
+	{"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf",                              DIES_BY_FIN, "HTTP/1.1 200 ", true,
+         "200 UC upstream_reset_after_response_started{connection_termination} 0 4"													       },
+	{"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf",                              DIES_BY_RST, "HTTP/1.1 200 ", true,
+         "200 UC upstream_reset_after_response_started{connection_termination} 0 4"													       },
+	{"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",            DIES_BY_FIN,
+         "HTTP/1.1 200 ",											       true,
+         "200 UC upstream_reset_after_response_started{connection_termination} 0 4"													       },
+	{"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",                  LIVES,       "HTTP/1.1 200 ",
+         true,														 "200 UPE upstream_reset_after_response_started{protocol_error} 0 0"},
+	{"HTTP/1.1 200 OK\r\n\r\nhalf",						   DIES_BY_RST, "HTTP/1.1 200 ", true,
+         "200 UC upstream_reset_after_response_started{connection_termination} 0 4"													       },
 };
 
 static void run_death(const struct death *d, size_t piece)
@@ -443,8 +439,8 @@ static void a_request_that_breaks_within_its_body_is_400(void)
 
 	rig_start(r);
 	c = rig_client(r);
-	rig_client_says(r, c,
-		"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nabc");
+	rig_client_says(
+		r, c, "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nabc");
 	rig_client_got(r, c);
 	rig_assert_begins(r->text, "HTTP/1.1 400 Bad Request\r\n");
 	rig_assert_has(r->text, "\r\nconnection: close\r\n");
@@ -657,8 +653,7 @@ static void every_shortage_of_chunks_is_answered(void)
 	}
 }
 
-TESTS(TEST(refused_connections_are_retried),
-	TEST(a_service_that_stays_down_is_503_with_urx_and_uf),
+TESTS(TEST(refused_connections_are_retried), TEST(a_service_that_stays_down_is_503_with_urx_and_uf),
 	TEST(statuses_are_retried_as_the_policy_says),
 	TEST(the_last_bad_answer_is_passed_through_with_urx),
 	TEST(the_body_is_sent_again_with_the_retry),
@@ -670,13 +665,11 @@ TESTS(TEST(refused_connections_are_retried),
 	TEST(endpoints_that_die_are_never_a_clean_end),
 	TEST(clients_that_leave_take_everything_with_them),
 	TEST(a_client_that_leaves_is_logged_as_dc),
-	TEST(a_request_that_breaks_within_its_body_is_400),
-	TEST(a_head_that_takes_too_long_is_408), TEST(a_body_that_stops_is_408),
-	TEST(a_reader_that_stops_is_cut),
+	TEST(a_request_that_breaks_within_its_body_is_400), TEST(a_head_that_takes_too_long_is_408),
+	TEST(a_body_that_stops_is_408), TEST(a_reader_that_stops_is_cut),
 	TEST(waiting_for_a_slow_endpoint_is_not_the_clients_fault),
 	TEST(idle_connections_are_closed), TEST(no_healthy_endpoint_is_503_uh),
-	TEST(connections_beyond_the_limit_are_refused),
-	TEST(an_empty_pool_of_connections_refuses),
+	TEST(connections_beyond_the_limit_are_refused), TEST(an_empty_pool_of_connections_refuses),
 	TEST(an_empty_pool_of_exchanges_answers_503_om),
 	TEST(an_empty_pool_of_upstream_connections_answers_503_om),
 	TEST(every_shortage_of_chunks_is_answered))

@@ -24,7 +24,7 @@ static void resets_are_retried_by_reason(void)
 		{RETRY_REFUSED_STREAM,       RESET_REMOTE_REFUSED,            true,  true },
 		{RETRY_REFUSED_STREAM,       RESET_REMOTE_RESET,              true,  false},
 		{RETRY_RETRIABLE_4XX,        RESET_CONNECTION_TERMINATION,    true,  false},
-		{0,                          RESET_REMOTE_CONNECTION_FAILURE, false, false},
+		{0,			  RESET_REMOTE_CONNECTION_FAILURE, false, false},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -68,8 +68,7 @@ static void grpc_statuses_are_read_from_the_head(void)
 
 		h.status = 200;
 		h.fields.n = 0;
-		http_field_add(
-			&h.fields, BYTES("grpc-status"), bytes_of_str(cases[i].status));
+		http_field_add(&h.fields, BYTES("grpc-status"), bytes_of_str(cases[i].status));
 		assert_int_equal(retry_wants_response(&r, &h), cases[i].wanted);
 	}
 }

@@ -105,8 +105,7 @@ static void idle_connections_to_removed_endpoints_are_closed(void)
 	r->cluster.n_endpoints = 1;
 	rig_reload(r);
 	for (unsigned i = 0; i < 2; i++)
-		assert_int_equal(
-			rig_upstream_closed(r, i), r->upstream_remote[i].addr.b[15] == 2);
+		assert_int_equal(rig_upstream_closed(r, i), r->upstream_remote[i].addr.b[15] == 2);
 	rig_done(&r);
 }
 

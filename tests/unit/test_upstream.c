@@ -149,8 +149,7 @@ static void a_failed_connect_fails_all_who_wait_for_that_endpoint(void)
 	fake_fail(fake_pair_end(r->upstreams[0], 0), STREAM_ERROR_REFUSED);
 	rig_pump(r);
 	for (unsigned i = 0; i < 2; i++)
-		rig_assert_has(
-			rig_client_got(r, c[i]), "reset reason: remote connection failure");
+		rig_assert_has(rig_client_got(r, c[i]), "reset reason: remote connection failure");
 	assert_int_equal(rig_cluster_stats(r)->upstream_rq_pending_failure_eject, 2);
 	rig_assert_quiet(r);
 	rig_done(&r);
@@ -218,9 +217,9 @@ static void connections_that_cannot_be_kept_are_closed(void)
 	} cases[] = {
 		{"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok", false, 0},
 		{"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",                      false, 0},
-		{OK "HTTP/1.1 200 OK\r\n",                                              false, 0},
-		{OK,                                                                    true,  0},
-		{OK,                                                                    false, 1},
+		{OK "HTTP/1.1 200 OK\r\n",					      false, 0},
+		{OK,								    true,  0},
+		{OK,								    false, 1},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -311,8 +310,8 @@ static void a_replay_that_fails_too_is_the_end(void)
 		stream_abort(&(struct stream *){rig_upstream_stream(r, i)});
 		rig_pump(r);
 	}
-	rig_assert_log(r,
-		"503 UC upstream_reset_before_response_started{connection_termination} 0 95");
+	rig_assert_log(
+		r, "503 UC upstream_reset_before_response_started{connection_termination} 0 95");
 	assert_int_equal(r->n_upstreams, 2);
 	rig_assert_quiet(r);
 	rig_done(&r);
@@ -327,7 +326,6 @@ TESTS(TEST(one_connection_and_one_pending_request),
 	TEST(a_connection_nobody_waits_for_any_more_is_kept),
 	TEST(the_connection_used_last_is_used_first),
 	TEST(idle_connections_are_closed_after_their_time),
-	TEST(connections_that_cannot_be_kept_are_closed),
-	TEST(bytes_on_an_idle_connection_end_it),
+	TEST(connections_that_cannot_be_kept_are_closed), TEST(bytes_on_an_idle_connection_end_it),
 	TEST(stale_connections_are_replaced_when_the_request_may_be_sent_again),
 	TEST(a_replay_that_fails_too_is_the_end))
