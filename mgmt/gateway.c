@@ -224,6 +224,10 @@ static bool start(struct gateway *gw, struct config **config, struct diag **d, c
 	const struct appliance *a = (*config)->appliance;
 
 	reload_init(&gw->reload, &ops);
+	if (a->n_ports == 0) {
+		snprintf(error, START_ERROR_SIZE, "no Appliance with a port in the configuration");
+		return false;
+	}
 	if (!open_endpoints(gw, a, error) || !start_workers(gw, a, error))
 		return false;
 	if (reload_start(&gw->reload, config, d, loop_now_us()) != 0) {
