@@ -29,6 +29,8 @@ LOG_MODULE("worker")
 #define IDLE_SLEEP_AFTER_US 100u
 #define IDLE_SLEEP_MIN_US   20u
 #define IDLE_SLEEP_MAX_US   250u
+#define IDLE_QUIET_US       100000u // after this long without work sleeps are IDLE_SLEEP_QUIET_US
+#define IDLE_SLEEP_QUIET_US 500u
 
 // One port as this worker uses it.
 struct worker_port {
@@ -341,8 +343,8 @@ static bool has_backlog(const struct worker *w)
 	return false;
 }
 
-// After a turn without work. Sleeping is bounded by IDLE_SLEEP_MAX_US, which is therefore how long a first
-// packet, a request or another worker's message may wait for us.
+// After a turn without work. Sleeping is bounded by IDLE_SLEEP_MAX_US, in long quiet by IDLE_SLEEP_QUIET_US,
+// and that is how long a first packet, a request or another worker's message may wait for us.
 static void idle(struct worker *w, uint64_t now_us)
 {
 	const struct worker_app *app = w->shared->app;
@@ -366,7 +368,9 @@ static void idle(struct worker *w, uint64_t now_us)
 	if (deadline_us <= now_us)
 		return;
 	sleep_us = RTE_MIN(deadline_us - now_us, (uint64_t)w->sleep_us);
-	w->sleep_us = RTE_MIN(w->sleep_us * 2, IDLE_SLEEP_MAX_US);
+	w->sleep_us = now_us - w->idle_since_us > IDLE_QUIET_US
+		? IDLE_SLEEP_QUIET_US
+		: RTE_MIN(w->sleep_us * 2, IDLE_SLEEP_MAX_US);
 	t.tv_nsec = (long)(sleep_us * 1000);
 	stat_inc(&w->stats.sleeps);
 	nanosleep(&t, NULL);

@@ -101,7 +101,8 @@ static void announce(struct iface *i, uint64_t now_us)
 {
 	struct net *net = i->net;
 
-	arp_announce(i);
+	if (!net->quiet)
+		arp_announce(i);
 	if (i->has_gateway)
 		neigh_ask(net, neigh_get(net, i, &i->gateway, now_us), now_us);
 	if (++i->n_announced < NET_ANNOUNCEMENTS)
@@ -170,7 +171,7 @@ bool net_run(struct net *net, uint64_t now_us)
 
 	if (!net->announced) {
 		net->announced = true;
-		for (unsigned k = 0; k < net->n_ifaces && !net->quiet; k++)
+		for (unsigned k = 0; k < net->n_ifaces; k++)
 			announce(&net->ifaces[k], now_us);
 	}
 	worked |= timer_wheel_run(net->timers, now_us, NET_TIMERS_A_TURN) > 0;

@@ -391,10 +391,11 @@ static void a_quiet_net_learns_but_neither_announces_nor_answers(void)
 	rig_at(0);
 	rig_receive(rig_arp(&frame, rig_broadcast_mac, RTE_ARP_OP_REQUEST, rig_peer_mac, "10.0.0.2",
 		"10.0.0.1"));
-	assert_int_equal(rig.n_sent, 0);
-	assert_int_equal(rig.stats.neigh_entries, 1);
+	assert_int_equal(rig.n_sent, 1);
+	assert_request_sent(0, "10.0.0.254", rig_broadcast_mac);
+	assert_int_equal(rig.stats.neigh_entries, 2);
 	send_to("10.0.0.2");
-	assert_non_null(rig_sent_ip4(1));
+	assert_non_null(rig_sent_ip4(2));
 	assert_int_equal(rig_stop(), 0);
 }
 
