@@ -41,20 +41,21 @@ def test_service_that_dies_in_its_answer_cuts_the_client_off(gateway, client, se
     with client.connect() as s:
         s.sendall(b"GET /checkout/cut HTTP/1.1\r\nhost: shop.example\r\n\r\n")
         answer = read_to_end(s)
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert b"content-length: 100000" in head and len(body) < 100000
+    assert len(answer.partition(b"\r\n\r\n")[2]) < 100000
     assert last_log(gateway, "/checkout/cut")["flags"] == "UC"
 
 
 def test_retries_are_seen_by_the_service_and_help_the_client(gateway, client, services):
     services.set("payment-1", "status:503")
     services.set("payment-2", "status:503")
+    before = gateway.metrics()
     for i in range(6):
         assert client.status(f"{URL}/payment/{i}") == 200
-    counts = services.counts()
+    counts, after = services.counts(), gateway.metrics()
     assert counts["payment-3"] == 6
-    assert counts["payment-1"] + counts["payment-2"] >= 6
-    assert gateway.metrics().sum("envoy_cluster_upstream_rq_retry_success") >= 6
+    retries = after.sum("envoy_cluster_upstream_rq_retry") - before.sum("envoy_cluster_upstream_rq_retry")
+    assert retries == counts["payment-1"] + counts["payment-2"] >= 6
+    assert after.sum("envoy_cluster_upstream_rq_retry_success") > before.sum("envoy_cluster_upstream_rq_retry_success")
 
 
 def test_retries_end(gateway, client, services):
@@ -74,16 +75,25 @@ def test_refused_connections_are_retried(gateway, client, services):
 def test_failing_endpoint_is_ejected_and_returns(gateway, client, services):
     cluster = "outbound|80||inventory-service.default.svc.cluster.local"
     active = "envoy_cluster_outlier_detection_ejections_active"
+    ejections = "envoy_cluster_outlier_detection_ejections_enforced_total"
     services.set("inventory-2", "status:500")
 
-    def ejected():
-        client.status(f"{URL}/inventory")
-        return gateway.metrics().sum(active, cluster_name=cluster) == 1
+    def batch():
+        """Statuses of nine requests, and whether inventory-2 was out for all that time."""
+        before = gateway.metrics()
+        services.reset_counts()
+        with client.connect() as s, s.makefile("rb") as stream:
+            statuses = []
+            for _ in range(9):
+                s.sendall(b"GET /inventory HTTP/1.1\r\nhost: shop.example\r\n\r\n")
+                statuses.append(Response(stream).status)
+        after = gateway.metrics()
+        out = [m.sum(active, cluster_name=cluster) == 1 for m in (before, after)]
+        same = before.sum(ejections, cluster_name=cluster) == after.sum(ejections, cluster_name=cluster)
+        return statuses if all(out) and same else None
 
-    wait_for(ejected, "inventory-2 is ejected")
-    services.reset_counts()
-    for _ in range(20):
-        assert client.status(f"{URL}/inventory") == 200
+    statuses = wait_for(batch, "a batch of requests while inventory-2 is ejected")
+    assert statuses == [200] * 9
     assert services.counts()["inventory-2"] == 0
     services.set("inventory-2", "ok")
     wait_for(lambda: gateway.metrics().sum(active, cluster_name=cluster) == 0, "inventory-2 returns")
@@ -91,7 +101,7 @@ def test_failing_endpoint_is_ejected_and_returns(gateway, client, services):
     for _ in range(6):
         assert client.status(f"{URL}/inventory") == 200
     assert services.counts()["inventory-2"] > 0
-    assert gateway.metrics().sum("envoy_cluster_outlier_detection_ejections_enforced_total", cluster_name=cluster) >= 1
+    assert gateway.metrics().sum(ejections, cluster_name=cluster) >= 1
 
 
 def test_requests_are_counted_as_istio_counts_them(gateway, client, services):
@@ -108,28 +118,3 @@ def test_requests_are_counted_as_istio_counts_them(gateway, client, services):
     wait_for(lambda: count(response_code="503") == failed + 1, "the 503 is counted")
     histogram = gateway.metrics().sum("istio_request_duration_milliseconds_count", destination_service=service)
     assert histogram >= 2
-
-
-def test_mesh_route_serves_the_seeds_host(new_gateway, services, tmp_path):
-    """The seed's payment-service VirtualService is bound to mesh; meshRoutes serves its Host with its retries."""
-    from tests.e2e import shop
-    from tests.e2e.conftest import Client
-
-    mesh = """\
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: payment-service, namespace: default}
-spec:
-  hosts: [payment-service]
-  http:
-    - route: [{destination: {host: payment-service}}]
-      retries: {attempts: 3, perTryTimeout: 2s, retryOn: "5xx,reset,connect-failure,retriable-4xx"}
-      timeout: 10s
-"""
-    gateway = new_gateway(replace={"routes.yaml": shop.VIRTUAL_SERVICE + "---\n" + mesh})
-    client = Client(gateway.config / "ca.crt")
-    services.set("payment-1", "status:500")
-    for _ in range(6):
-        assert client.status(f"http://shop.example:{HTTP}/", "-H", "Host: payment-service") == 200
-    assert services.counts()["payment-1"] > 0
-    assert gateway.stop() == 0

@@ -4,53 +4,15 @@ import json
 import pathlib
 import re
 import subprocess
-import threading
 
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, Client, Response, wait_for
+from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, wait_for
+from tests.e2e.load import Load
 from tests.lab import netns
 
 URL = f"http://shop.example:{HTTP}"
-
-
-class Load:
-    """Requests on a few keep-alive connections until stopped; a connection that the gateway announced to close is replaced."""
-
-    def __init__(self, client, n=4):
-        self.client = client
-        self.stopping = threading.Event()
-        self.answered = 0
-        self.failures = []
-        self.threads = [threading.Thread(target=self.run) for _ in range(n)]
-        for t in self.threads:
-            t.start()
-
-    def run(self):
-        while not self.stopping.is_set():
-            try:
-                s = self.client.connect()
-            except OSError:
-                self.stopping.wait(0.01)  # not accepted: not counted
-                continue
-            with s, s.makefile("rb") as stream:
-                try:
-                    closing = False
-                    while not closing and not self.stopping.is_set():
-                        s.sendall(b"GET /checkout/bytes/100 HTTP/1.1\r\nhost: shop.example\r\n\r\n")
-                        answer = Response(stream)
-                        if answer.status != 200 or len(answer.body) != 100:
-                            self.failures.append(answer.status)
-                        self.answered += 1
-                        closing = answer.headers.get("connection") == "close"
-                except Exception as error:  # noqa: BLE001
-                    self.failures.append(repr(error))
-
-    def stop(self):
-        self.stopping.set()
-        for t in self.threads:
-            t.join(60)
 
 
 def test_fifty_reloads_under_load_fail_no_request(gateway, client, services):
@@ -115,29 +77,6 @@ def test_sighup_reloads(gateway, client, services):
     finally:
         routes.write_text(text)
         gateway.ctl("reload")
-
-
-def test_sigterm_under_load_fails_no_accepted_request(new_gateway, services):
-    gateway = new_gateway()
-    client = Client(gateway.config / "ca.crt")
-    load = Load(client)
-    try:
-        wait_for(lambda: load.answered > 200, "load runs")
-        assert gateway.stop() == 0
-    finally:
-        load.stop()
-    assert not load.failures, gateway.output()[-4000:]
-
-
-def test_drain_lets_a_slow_request_finish(new_gateway, services):
-    gateway = new_gateway()
-    client = Client(gateway.config / "ca.crt")
-    with client.connect() as s, s.makefile("rb") as stream:
-        s.sendall(b"GET /checkout/delay/3000 HTTP/1.1\r\nhost: shop.example\r\n\r\n")
-        wait_for(lambda: sum(services.counts().values()) == 1, "the service has the request")
-        assert gateway.stop() == 0
-        answer = Response(stream)
-        assert (answer.status, answer.headers["connection"]) == (200, "close")
 
 
 def test_health_and_readiness(gateway):

@@ -209,7 +209,7 @@ class Pollgate:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        return self.alive() and answer.returncode == 0 and json.loads(answer.stdout).get("ready") is True
+        return self.alive() and answer.returncode == 0 and json.loads(answer.stdout).get("state") == "serving"
 
     def busy(self):
         text = run("gw", "curl", "-sS", "http://127.0.0.1:15090/stats/prometheus", check=True).stdout

@@ -1,0 +1,36 @@
+"""The same over AF_PACKET and TAP."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.e2e.conftest import LAB, Client
+from tests.e2e.test_20_transfer import HTTPS_URL, download
+from tests.lab import netns
+
+
+@pytest.mark.parametrize("external", ["af_packet", "tap"])
+def test_other_ports_carry_the_same(new_gateway, lab, services, external):
+    namespace = "client"
+    if external == "af_packet":
+        # AF_PACKET cuts the super-packets of a sender on the same host; a physical wire has none.
+        with netns.inside(f"{LAB}-client"):
+            subprocess.run(["ethtool", "-K", "ca", "tso", "off", "gso", "off"], check=True, stdout=subprocess.DEVNULL)
+    gateway = new_gateway(external=external)
+    if external == "tap":
+        namespace = "gw"
+        with netns.inside(f"{LAB}-gw"):
+            subprocess.run(["ip", "addr", "add", "10.77.1.1/24", "dev", "ta"], check=True)
+            subprocess.run(["ip", "link", "set", "ta", "up"], check=True)
+    client = Client(gateway.config / "ca.crt")
+    try:
+        download(client, f"{HTTPS_URL}/checkout/bytes/3000000", 3_000_000, namespace=namespace)
+        body = "x" * 100_000
+        answer = client.curl(f"{HTTPS_URL}/checkout/sum", "-d", body, namespace=namespace)
+        assert json.loads(answer.stdout)["length"] == len(body)
+    finally:
+        if external == "af_packet":
+            with netns.inside(f"{LAB}-client"):
+                subprocess.run(["ethtool", "-K", "ca", "tso", "on", "gso", "on"], check=True, stdout=subprocess.DEVNULL)
+    assert gateway.stop() == 0
