@@ -72,8 +72,6 @@ static void run_framing(const struct framing *f, size_t piece)
 {
 	struct rig *r = rig_new();
 	unsigned c;
-	char received[8192] = "";
-
 	rig_start(r);
 	c = rig_client(r);
 	fake_set_piece(fake_pair_end(r->clients[c], 0), piece);
@@ -89,10 +87,10 @@ static void run_framing(const struct framing *f, size_t piece)
 			stream_shutdown(rig_upstream_stream(r, u));
 			rig_pump(r);
 		}
-		snprintf(received, sizeof(received), "%s", rig_client_got(r, c));
-		rig_assert_begins(received, "HTTP/1.1 ");
-		rig_assert_has(received, f->client_sees);
-		rig_assert_not(received, "103");
+		rig_client_got(r, c);
+		rig_assert_begins(r->text, "HTTP/1.1 ");
+		rig_assert_has(r->text, f->client_sees);
+		rig_assert_not(r->text, "103");
 		rig_assert_log(r, f->log);
 		assert_false(rig_client_closed(r, c));
 		assert_int_equal(rig_upstream_closed(r, u), f->upstream_ends);
