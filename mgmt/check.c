@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-// Regular expressions and formats, and the documents that have few rules. The large kinds have files of their own.
+// Regular expressions and formats, and the documents that have few rules. The large kinds have
+// files of their own.
 
 void check_mesh(const struct manifest *m)
 {

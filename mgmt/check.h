@@ -1,5 +1,6 @@
-// What documents say that no single field shows to be wrong: the validation of Istio (reference/istio-gateway.md, 2.16 and
-// 3.9), what one document says of another, regular expressions, log formats. Messages go to m->d.
+// What documents say that no single field shows to be wrong: the validation of Istio
+// (reference/istio-gateway.md, 2.16 and 3.9), what one document says of another, regular
+// expressions, log formats. Messages go to m->d.
 //
 // The documents may be incomplete: what is missing was said when they were read.
 #pragma once

@@ -157,24 +157,25 @@ static void compare_port(const struct fixed *f, unsigned index, const struct app
 {
 	char now_text[512], wanted_text[512], field[64];
 
-#define FIELD(name) (snprintf(field, sizeof(field), "ports[%u]." name, index), field)
-	compare_text(f, FIELD("name"), now->name, wanted->name);
-	compare_text(f, FIELD("driver"), driver_names[now->driver], driver_names[wanted->driver]);
-	compare_text(f, FIELD("interface"), now->interface, wanted->interface);
-	compare_text(f, FIELD("address"), now->pci_address, wanted->pci_address);
-	compare_text(f, FIELD("devargs"), now->devargs, wanted->devargs);
-	compare_text(f, FIELD("socket"), now->memif_socket, wanted->memif_socket);
-	compare_text(f, FIELD("addressing"), now->shared ? "shared" : "own",
+#define PORT_FIELD(name) (snprintf(field, sizeof(field), "ports[%u]." name, index), field)
+	compare_text(f, PORT_FIELD("name"), now->name, wanted->name);
+	compare_text(
+		f, PORT_FIELD("driver"), driver_names[now->driver], driver_names[wanted->driver]);
+	compare_text(f, PORT_FIELD("interface"), now->interface, wanted->interface);
+	compare_text(f, PORT_FIELD("address"), now->pci_address, wanted->pci_address);
+	compare_text(f, PORT_FIELD("devargs"), now->devargs, wanted->devargs);
+	compare_text(f, PORT_FIELD("socket"), now->memif_socket, wanted->memif_socket);
+	compare_text(f, PORT_FIELD("addressing"), now->shared ? "shared" : "own",
 		wanted->shared ? "shared" : "own");
 	addresses_text(now, now_text, sizeof(now_text));
 	addresses_text(wanted, wanted_text, sizeof(wanted_text));
-	compare_text(f, FIELD("addresses"), now_text, wanted_text);
+	compare_text(f, PORT_FIELD("addresses"), now_text, wanted_text);
 	ip_addr_print(&now->gateway, now_text);
 	ip_addr_print(&wanted->gateway, wanted_text);
-	compare_text(f, FIELD("gateway"), now_text, wanted_text);
-	compare_number(f, FIELD("mtu"), now->mtu, wanted->mtu);
-	compare_text(f, FIELD("checksum"), now->checksum, wanted->checksum);
-#undef FIELD
+	compare_text(f, PORT_FIELD("gateway"), now_text, wanted_text);
+	compare_number(f, PORT_FIELD("mtu"), now->mtu, wanted->mtu);
+	compare_text(f, PORT_FIELD("checksum"), now->checksum, wanted->checksum);
+#undef PORT_FIELD
 }
 
 void config_each_fixed_change(const struct appliance *running, const struct appliance *wanted,

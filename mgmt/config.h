@@ -1,4 +1,5 @@
-// The configuration as the process needs it: our own Appliance, and what Istio's documents come to for the router. Plain data.
+// The configuration as the process needs it: our own Appliance, and what Istio's documents come
+// to for the router. Plain data.
 #pragma once
 
 #include "mgmt/diag.h"
@@ -63,12 +64,14 @@ struct config {
 	void *memory;                 // of 'appliance'
 };
 
-// Reads every file of 'paths' (a folder: its *.yaml, sorted), checks all of it, and translates. Returns 0 and '*out', or a negative
-// errno with every problem in 'd'; warnings are in 'd' in both cases. Any one thread at a time.
+// Reads every file of 'paths' (a folder: its *.yaml, sorted), checks all of it, and translates.
+// Returns 0 and '*out', or a negative errno with every problem in 'd'; warnings are in 'd' in
+// both cases. Any one thread at a time.
 int config_load(struct config **out, const char *const *paths, unsigned n_paths, struct diag *d);
 void config_free(struct config **cp);
 
-// Names (for the operator) each field of the Appliance that differs and cannot change while running; 'fn' is called for each.
+// Names (for the operator) each field of the Appliance that differs and cannot change while
+// running; 'fn' is called for each.
 typedef void config_fixed_fn(void *arg, const char *field, const char *now, const char *wanted);
 void config_each_fixed_change(const struct appliance *running, const struct appliance *wanted,
 	config_fixed_fn *fn, void *arg);

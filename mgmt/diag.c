@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A file of nothing but mistakes must not take all memory; what is beyond is counted but has no text.
+// A file of nothing but mistakes must not take all memory; what is beyond is counted but has no
+// text.
 #define MAX_MESSAGES 2000
 
 struct entry {
@@ -129,7 +130,8 @@ bool diag_add(struct diag *d, enum diag_severity severity, const char *file, uns
 	return false;
 }
 
-// The counts and the messages are read after all is said; sorting then does not change what was promised.
+// The counts and the messages are read after all is said; sorting then does not change what was
+// promised.
 static struct diag *sorted(const struct diag *d)
 {
 	struct diag *self;

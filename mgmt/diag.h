@@ -1,4 +1,5 @@
-// Collects what is wrong with a configuration: all of it, not the first thing. Each message has the form
+// Collects what is wrong with a configuration: all of it, not the first thing. Each message has
+// the form
 //
 //     file:line:column: path.to.field: what is wrong; what was expected
 //     file:line:column: warning: path.to.field: ...
@@ -23,8 +24,8 @@ struct diag_message {
 struct diag *diag_new(void);
 void diag_free(struct diag **dp);
 
-// Adds a message. 'line' and 'column' count from 1; 0 leaves them out. 'path' may be NULL. Returns false, so that a reader can
-// "return diag_add(...)".
+// Adds a message. 'line' and 'column' count from 1; 0 leaves them out. 'path' may be NULL.
+// Returns false, so that a reader can "return diag_add(...)".
 __attribute__((format(printf, 7, 8))) bool diag_add(struct diag *d, enum diag_severity severity,
 	const char *file, unsigned line, unsigned column, const char *path, const char *format,
 	...);

@@ -1,5 +1,5 @@
-// All documents of a configuration, by kind, each kind in the order that decides where "the first wins": by name, then
-// namespace (reference/istio-gateway.md, 0.2; files have no creation time).
+// All documents of a configuration, by kind, each kind in the order that decides where "the first
+// wins": by name, then namespace (reference/istio-gateway.md, 0.2; files have no creation time).
 #pragma once
 
 #include "mgmt/objects.h"

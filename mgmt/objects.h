@@ -1,5 +1,6 @@
-// The documents of a configuration as C structs: what Istio, Kubernetes and we write in YAML, field by field, without
-// interpretation. The tables of schema_*.c fill them. A pointer to a struct is NULL if the field is absent; texts are "" then.
+// The documents of a configuration as C structs: what Istio, Kubernetes and we write in YAML,
+// field by field, without interpretation. The tables of schema_*.c fill them. A pointer to a
+// struct is NULL if the field is absent; texts are "" then.
 #pragma once
 
 #include "dataplane/base/ip_addr.h"
@@ -670,18 +671,11 @@ extern const struct object_type workload_type;
 extern const struct object_type port_selector_type;
 
 // The rows every document begins with; 'spec' follows.
-#define DOCUMENT_ROWS                                                     \
-	NOTHING("apiVersion", SILENT, "one of the versions of the kind"), \
-		NOTHING("kind", SILENT, "the kind's name"),               \
-		{.name = "metadata",                                      \
-			.kind = F_OBJECT,                                 \
-			AT(document.metadata),                            \
-			.required = true,                                 \
-			.object = &metadata_type,                         \
-			.help = "name, namespace, labels"},               \
+#define DOCUMENT_ROWS                                                                     \
+	NOTHING("apiVersion", SILENT, "one of the versions of the kind"),                 \
+		NOTHING("kind", SILENT, "the kind's name"),                               \
+		FIELD("metadata", F_OBJECT, document.metadata, "name, namespace, labels", \
+			.required = true, .object = &metadata_type),                      \
 		NOTHING("status", SILENT, "written by other programs")
-#define SPEC_ROW(type)                                                                           \
-	{                                                                                        \
-		.name = "spec", .kind = F_OBJECT, AT(spec), .required = true, .object = &(type), \
-		.help = "see below"                                                              \
-	}
+#define SPEC_ROW(type) \
+	FIELD("spec", F_OBJECT, spec, "see below", .required = true, .object = &(type))

@@ -1,8 +1,10 @@
-// What a document may hold, as tables: one row a field, one file a kind (schema_*.c). The same rows read the YAML into plain
-// structs, make every message about a value, and print the reference (config_reference()).
+// What a document may hold, as tables: one row a field, one file a kind (schema_*.c). The same
+// rows read the YAML into plain structs, make every message about a value, and print the
+// reference (config_reference()).
 //
-// The structs are Istio's and Kubernetes' objects in C (objects.h). Each begins with the node it was read from, so that
-// later checks can name the place. Whether a field was given at all is asked of the node: object_has().
+// The structs are Istio's and Kubernetes' objects in C (objects.h). Each begins with the node it
+// was read from, so that later checks can name the place. Whether a field was given at all is
+// asked of the node: object_has().
 //
 // Defaults and limits stand in a row as an operator would write them, and messages print them so.
 #pragma once
@@ -94,8 +96,9 @@ struct reader {
 	struct diag *d;
 };
 
-// Fills 'out' (zeroed, of type->size) from the mapping 'n': every field gets its value or its default. All mistakes go to
-// r->d. Returns false if there was an error; the struct is then filled as far as possible.
+// Fills 'out' (zeroed, of type->size) from the mapping 'n': every field gets its value or its
+// default. All mistakes go to r->d. Returns false if there was an error; the struct is then
+// filled as far as possible.
 bool object_read(struct reader *r, const struct object_type *type, const struct node *n, void *out);
 
 // An object of which nothing was given: all defaults.
@@ -132,12 +135,22 @@ void suggest(const char *text, const char *candidate, const char **best, unsigne
 // Prints the reference of all kinds as Markdown.
 void config_reference(FILE *to);
 
-// --- rows. AT() and LIST() need OBJECT to be the struct's name.
+// --- rows. OBJECT has to be the struct's name.
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-#define AT(member)      .where = offsetof(struct OBJECT, member)
-#define LIST(member) \
-	.where = offsetof(struct OBJECT, member), .n_where = offsetof(struct OBJECT, n_##member)
+
+// FIELD("maxRetries", F_COUNT, max_retries, "at the same time", .dflt = "3")
+#define FIELD(field, how, member, text, ...)                                              \
+	{                                                                                 \
+		.name = (field), .kind = (how), .where = offsetof(struct OBJECT, member), \
+		.help = (text), __VA_ARGS__                                               \
+	}
+// A list or map: 'member' and 'n_member'.
+#define LIST_FIELD(field, how, member, text, ...)                                           \
+	{                                                                                   \
+		.name = (field), .kind = (how), .where = offsetof(struct OBJECT, member),   \
+		.n_where = offsetof(struct OBJECT, n_##member), .help = (text), __VA_ARGS__ \
+	}
 #define NOTHING(field, why, text)                                                         \
 	{                                                                                 \
 		.name = (field), .kind = F_NOTHING, .status = FIELD_##why, .help = (text) \

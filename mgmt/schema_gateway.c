@@ -19,11 +19,12 @@ static const struct enum_value protocols[] = {
 
 #define OBJECT server_port
 static const struct field port_fields[] = {
-	{"number",									   F_COUNT, AT(number), .required = true, .min = "1", .max = "65535",
-         .help = "the Service's port; where it is bound is up to the Service (443 -> 8443)"},
-	{"protocol", F_ENUM,        AT(protocol),         .required = true,                   .values = protocols,
-         .help = "what is spoken"},
-	{"name",							       F_STRING,								    AT(name),									      .required = true,											 .help = "unique in the Gateway"                            },
+	FIELD("number", F_COUNT, number,
+		"the Service's port; where it is bound is up to the Service (443 -> 8443)",
+		.required = true, .min = "1", .max = "65535"),
+	FIELD("protocol", F_ENUM, protocol, "what is spoken", .required = true,
+		.values = protocols),
+	FIELD("name", F_STRING, name, "unique in the Gateway", .required = true),
 	NOTHING("targetPort", NOT_ACTED_ON, "Istio has withdrawn it"),
 };
 static const struct object_type port_type = TYPE("Gateway spec.servers[].port", port_fields);
@@ -50,8 +51,8 @@ static const struct enum_value tls_versions[] = {
 
 #define OBJECT certificate_files
 static const struct field files_fields[] = {
-	{"serverCertificate", F_STRING, AT(certificate), .required = true, .help = "PEM file"},
-	{"privateKey",        F_STRING, AT(key),         .required = true, .help = "PEM file"},
+	FIELD("serverCertificate", F_STRING, certificate, "PEM file", .required = true),
+	FIELD("privateKey", F_STRING, key, "PEM file", .required = true),
 	NOTHING("caCertificates", NOT_ACTED_ON, "clients are not asked for certificates"),
 };
 static const struct object_type files_type =
@@ -60,25 +61,24 @@ static const struct object_type files_type =
 
 #define OBJECT server_tls
 static const struct field tls_fields[] = {
-	{"httpsRedirect",         F_BOOL,         AT(https_redirect),            .dflt = "false",
-         .help = "on HTTP servers: 301 to https for every request"},
-	{"mode",		       F_ENUM,				AT(mode),                                 .dflt = "PASSTHROUGH",                  .values = tls_modes,
-         .help = "SIMPLE: TLS ends here"},
-	{"serverCertificate",    F_STRING,         AT(certificate),                                      .help = "PEM file"                                           },
-	{"privateKey",        F_STRING,AT(key),.help = "PEM file"},
-	{"caCertificates",                F_STRING,                 AT(ca),							   .status = FIELD_NOT_ACTED_ON,
-         .help = "clients are not asked for certificates"},
-	{"tlsCertificates",                 F_OBJECTS,LIST(files),                       .object = &files_type,
-         .help = "at most two: one RSA, one ECDSA"},
-	{"credentialName",F_STRING,               AT(credential),
-         .help = "a Secret, or NAME.crt and NAME.key beside the configuration"                                                       },
-	{"credentialNames",        F_STRINGS,                 LIST(credentials),
-         .help = "at most two: one RSA, one ECDSA"                           },
-	{"minProtocolVersion",       F_ENUM,     AT(min_version), .dflt = "TLS_AUTO",                                                        .values = tls_versions,
-         .help = "TLS_AUTO: 1.2"},
-	{"maxProtocolVersion",    F_ENUM,      AT(max_version),                .dflt = "TLS_AUTO",                      .values = tls_versions,
-         .help = "TLS_AUTO: 1.3"},
-	{"cipherSuites", F_STRINGS,               LIST(ciphers),                         .help = "OpenSSL names, for TLS 1.2"                                       },
+	FIELD("httpsRedirect", F_BOOL, https_redirect,
+		"on HTTP servers: 301 to https for every request", .dflt = "false"),
+	FIELD("mode", F_ENUM, mode, "SIMPLE: TLS ends here", .dflt = "PASSTHROUGH",
+		.values = tls_modes),
+	FIELD("serverCertificate", F_STRING, certificate, "PEM file"),
+	FIELD("privateKey", F_STRING, key, "PEM file"),
+	FIELD("caCertificates", F_STRING, ca, "clients are not asked for certificates",
+		.status = FIELD_NOT_ACTED_ON),
+	LIST_FIELD("tlsCertificates", F_OBJECTS, files, "at most two: one RSA, one ECDSA",
+		.object = &files_type),
+	FIELD("credentialName", F_STRING, credential,
+		"a Secret, or NAME.crt and NAME.key beside the configuration"),
+	LIST_FIELD("credentialNames", F_STRINGS, credentials, "at most two: one RSA, one ECDSA"),
+	FIELD("minProtocolVersion", F_ENUM, min_version, "TLS_AUTO: 1.2", .dflt = "TLS_AUTO",
+		.values = tls_versions),
+	FIELD("maxProtocolVersion", F_ENUM, max_version, "TLS_AUTO: 1.3", .dflt = "TLS_AUTO",
+		.values = tls_versions),
+	LIST_FIELD("cipherSuites", F_STRINGS, ciphers, "OpenSSL names, for TLS 1.2"),
 	NOTHING("caCertCredentialName", NOT_ACTED_ON, "clients are not asked for certificates"),
 	NOTHING("subjectAltNames", NOT_ACTED_ON, "clients are not asked for certificates"),
 	NOTHING("verifyCertificateSpki", NOT_ACTED_ON, "clients are not asked for certificates"),
@@ -92,12 +92,12 @@ static const struct object_type tls_type = TYPE("Gateway spec.servers[].tls", tl
 
 #define OBJECT server
 static const struct field server_fields[] = {
-	{"port",						  F_OBJECT, AT(port), .required = true,                              .object = &port_type, .help = "see below"},
-	{"bind",				    F_STRING,					    AT(bind),					       .help = "an IP address; absent: every address of ours"                                                },
-	{"hosts", F_STRINGS,         LIST(hosts),.required = true,
-         .help = "[namespace/]host, [namespace/]*.suffix, [namespace/]*"},
-	{"tls",				       F_OBJECT,   AT(tls),           .object = &tls_type,                                                    .help = "see below"},
-	{"name",						F_STRING,				   AT(name),              .help = "of the server, for its statistics"       },
+	FIELD("port", F_OBJECT, port, "see below", .required = true, .object = &port_type),
+	FIELD("bind", F_STRING, bind, "an IP address; absent: every address of ours"),
+	LIST_FIELD("hosts", F_STRINGS, hosts,
+		"[namespace/]host, [namespace/]*.suffix, [namespace/]*", .required = true),
+	FIELD("tls", F_OBJECT, tls, "see below", .object = &tls_type),
+	FIELD("name", F_STRING, name, "of the server, for its statistics"),
 	NOTHING("defaultEndpoint", NOT_ACTED_ON, "Istio has never acted on it"),
 };
 static const struct object_type server_type = TYPE("Gateway spec.servers[]", server_fields);
@@ -105,10 +105,10 @@ static const struct object_type server_type = TYPE("Gateway spec.servers[]", ser
 
 #define OBJECT gateway_spec
 static const struct field spec_fields[] = {
-	{"selector",     F_MAP,            LIST(selector),
-         .help = "labels the Appliance must have; absent: every gateway"},
-	{ "servers", F_OBJECTS, LIST(servers), .required = true,                                             .object = &server_type,
-         .help = "see below"},
+	LIST_FIELD("selector", F_MAP, selector,
+		"labels the Appliance must have; absent: every gateway"),
+	LIST_FIELD("servers", F_OBJECTS, servers, "see below", .required = true,
+		.object = &server_type),
 };
 static const struct object_type spec_type = TYPE("Gateway spec", spec_fields);
 #undef OBJECT

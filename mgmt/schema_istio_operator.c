@@ -19,8 +19,8 @@ static const struct enum_value normalizations[] = {
 
 #define OBJECT path_normalization_spec
 static const struct field normalization_fields[] = {
-	{"normalization", F_ENUM, AT(mode), .dflt = "DEFAULT", .values = normalizations,
-         .help = "of paths, before they are matched"},
+	FIELD("normalization", F_ENUM, mode, "of paths, before they are matched", .dflt = "DEFAULT",
+		.values = normalizations),
 };
 static const struct object_type normalization_type =
 	TYPE("meshConfig.pathNormalization", normalization_fields);
@@ -28,8 +28,8 @@ static const struct object_type normalization_type =
 
 #define OBJECT gateway_topology
 static const struct field topology_fields[] = {
-	{"numTrustedProxies", F_COUNT, AT(num_trusted_proxies), .dflt = "0", .max = "255",
-         .help = "proxies before us whose x-forwarded-for counts"},
+	FIELD("numTrustedProxies", F_COUNT, num_trusted_proxies,
+		"proxies before us whose x-forwarded-for counts", .dflt = "0", .max = "255"),
 	NOTHING("forwardClientCertDetails", NOT_ACTED_ON, "clients are not asked for certificates"),
 	NOTHING("proxyProtocol", NOT_ACTED_ON, "no PROXY header is read"),
 };
@@ -39,7 +39,7 @@ static const struct object_type topology_type =
 
 #define OBJECT proxy_config
 static const struct field proxy_fields[] = {
-	{"gatewayTopology", F_OBJECT, AT(topology), .object = &topology_type, .help = "see below"},
+	FIELD("gatewayTopology", F_OBJECT, topology, "see below", .object = &topology_type),
 	NOTHING("tracing", NOT_ACTED_ON, "requests are not traced"),
 	NOTHING("holdApplicationUntilProxyStarts", NOT_FOR_GATEWAY, "sidecars only"),
 	NOTHING("concurrency", NOT_ACTED_ON, "the Appliance's workers.cores decides"),
@@ -63,22 +63,21 @@ static const struct object_type proxy_type = TYPE("meshConfig.defaultConfig", pr
 
 #define OBJECT mesh_config
 static const struct field mesh_fields[] = {
-	{"accessLogFile",          F_STRING,               AT(access_log_file),
-         .help = "path of the access log; absent: none"                                                            },
-	{		   "accessLogFormat",                F_STRING,  AT(access_log_format), .help = "absent: Istio's"                             },
-	{ "accessLogEncoding",     F_ENUM,             AT(access_log_json),       .dflt = "TEXT",                                                           .values = encodings,
-         .help = "JSON: accessLogFormat is a JSON object"},
-	{									     "connectTimeout",              F_DURATION, AT(connect_timeout_us),             .dflt = "10s",                  .min = "1ms",
-         .help = "to a service"},
-	{													 "tcpKeepalive",           F_OBJECT,               AT(keepalive),             .object = &keepalive_type,
-         .help = "of connections to services"},
-	{											   "defaultHttpRetryPolicy", F_OBJECT,               AT(retry),                 .object = &http_retry_type,
-         .help = "for routes without retries"},
-	{											   "pathNormalization",      F_OBJECT,               AT(normalization),         .object = &normalization_type,
-         .help = "see below"},
-	{													    "rootNamespace",          F_STRING,               AT(root_namespace),        .dflt = "istio-system",
-         .help = "whose DestinationRules hold for all"},
-	{										  "defaultConfig",          F_OBJECT,               AT(proxy),                 .object = &proxy_type,         .help = "see below"},
+	FIELD("accessLogFile", F_STRING, access_log_file, "path of the access log; absent: none"),
+	FIELD("accessLogFormat", F_STRING, access_log_format, "absent: Istio's"),
+	FIELD("accessLogEncoding", F_ENUM, access_log_json,
+		"JSON: accessLogFormat is a JSON object", .dflt = "TEXT", .values = encodings),
+	FIELD("connectTimeout", F_DURATION, connect_timeout_us, "to a service", .dflt = "10s",
+		.min = "1ms"),
+	FIELD("tcpKeepalive", F_OBJECT, keepalive, "of connections to services",
+		.object = &keepalive_type),
+	FIELD("defaultHttpRetryPolicy", F_OBJECT, retry, "for routes without retries",
+		.object = &http_retry_type),
+	FIELD("pathNormalization", F_OBJECT, normalization, "see below",
+		.object = &normalization_type),
+	FIELD("rootNamespace", F_STRING, root_namespace, "whose DestinationRules hold for all",
+		.dflt = "istio-system"),
+	FIELD("defaultConfig", F_OBJECT, proxy, "see below", .object = &proxy_type),
 	NOTHING("enableAutoMtls", NOT_ACTED_ON, "services are spoken to in clear text"),
 	NOTHING("outboundTrafficPolicy", NOT_FOR_GATEWAY, "unknown hosts get 404 or 503 anyway"),
 	NOTHING("enableTracing", NOT_ACTED_ON, "requests are not traced"),
@@ -120,10 +119,10 @@ const struct object_type mesh_config_type = TYPE("meshConfig", mesh_fields);
 
 #define OBJECT operator_port
 static const struct field port_fields[] = {
-	{"name",          F_STRING,                  AT(name), .help = "no effect"},
-	{"port",          F_COUNT,                   AT(port), .required = true,    .min = "1", .max = "65535",
-         .help = "what a Gateway's server calls it"},
-	{"targetPort", F_NODE, AT(target_port),         .help = "where it is bound; absent: port"                },
+	FIELD("name", F_STRING, name, "no effect"),
+	FIELD("port", F_COUNT, port, "what a Gateway's server calls it", .required = true,
+		.min = "1", .max = "65535"),
+	FIELD("targetPort", F_NODE, target_port, "where it is bound; absent: port"),
 	NOTHING("protocol", SILENT, "the Gateway's decides"),
 	NOTHING("nodePort", SILENT, "for others"),
 };
@@ -133,7 +132,7 @@ static const struct object_type port_type =
 
 #define OBJECT operator_service
 static const struct field service_fields[] = {
-	{"ports", F_OBJECTS, LIST(ports), .object = &port_type, .help = "see below"},
+	LIST_FIELD("ports", F_OBJECTS, ports, "see below", .object = &port_type),
 	NOTHING("type", SILENT, "for others"),
 	NOTHING("externalTrafficPolicy", SILENT, "for others"),
 	NOTHING("loadBalancerIP", SILENT, "for others"),
@@ -148,7 +147,7 @@ static const struct object_type service_object_type =
 
 #define OBJECT operator_k8s
 static const struct field k8s_fields[] = {
-	{"service", F_OBJECT, AT(service), .object = &service_object_type, .help = "see below"},
+	FIELD("service", F_OBJECT, service, "see below", .object = &service_object_type),
 	NOTHING("resources", NOT_ACTED_ON, "the Appliance's memory.limit and workers.cores decide"),
 	NOTHING("replicaCount", NOT_FOR_GATEWAY, "one process is one replica"),
 	NOTHING("hpaSpec", NOT_FOR_GATEWAY, "one process is one replica"),
@@ -174,11 +173,10 @@ static const struct object_type k8s_type =
 
 #define OBJECT operator_gateway
 static const struct field gateway_fields[] = {
-	{"name",      F_STRING,    AT(name),            .required = true,               .help = "the Appliance's name: this is us"},
-	{"namespace", F_STRING,    AT(namespace),       .help = "absent: istio-system"},
-	{"enabled",     F_BOOL, AT(enabled),      .dflt = "true",
-         .help = "false: the entry is not looked at"                                          },
-	{"k8s",   F_OBJECT,     AT(k8s), .object = &k8s_type,            .help = "see below"                                  },
+	FIELD("name", F_STRING, name, "the Appliance's name: this is us", .required = true),
+	FIELD("namespace", F_STRING, namespace, "absent: istio-system"),
+	FIELD("enabled", F_BOOL, enabled, "false: the entry is not looked at", .dflt = "true"),
+	FIELD("k8s", F_OBJECT, k8s, "see below", .object = &k8s_type),
 	NOTHING("label", SILENT, "the Appliance's labels decide"),
 	NOTHING("hub", SILENT, NULL),
 	NOTHING("tag", SILENT, NULL),
@@ -189,8 +187,8 @@ static const struct object_type gateway_entry_type =
 
 #define OBJECT operator_components
 static const struct field components_fields[] = {
-	{"ingressGateways", F_OBJECTS, LIST(ingress), .object = &gateway_entry_type,
-         .help = "see below"},
+	LIST_FIELD(
+		"ingressGateways", F_OBJECTS, ingress, "see below", .object = &gateway_entry_type),
 	NOTHING("pilot", NOT_FOR_GATEWAY,
 		"there is no control plane here: its resources, replicas and HPA have no effect"),
 	NOTHING("base", NOT_FOR_GATEWAY, NULL),
@@ -205,8 +203,8 @@ static const struct object_type components_type =
 
 #define OBJECT operator_spec
 static const struct field spec_fields[] = {
-	{"meshConfig", F_OBJECT, AT(mesh),       .object = &mesh_config_type, .help = "see below"},
-	{"components", F_OBJECT, AT(components), .object = &components_type,  .help = "see below"},
+	FIELD("meshConfig", F_OBJECT, mesh, "see below", .object = &mesh_config_type),
+	FIELD("components", F_OBJECT, components, "see below", .object = &components_type),
 	NOTHING("profile", SILENT, "decides what others install"),
 	NOTHING("values", NOT_FOR_GATEWAY, "values of Helm charts"),
 	NOTHING("unvalidatedValues", NOT_FOR_GATEWAY, "values of Helm charts"),

@@ -4,9 +4,9 @@
 #define OBJECT secret
 static const struct field secret_fields[] = {
 	DOCUMENT_ROWS,
-	{"type", F_STRING, AT(type), .dflt = "Opaque",    .help = "kubernetes.io/tls or Opaque"},
-	{"data",      F_MAP,         LIST(data),       .help = "base64; cert and key, or tls.crt and tls.key"       },
-	{"stringData",      F_MAP,   LIST(string_data), .help = "the same in clear"},
+	FIELD("type", F_STRING, type, "kubernetes.io/tls or Opaque", .dflt = "Opaque"),
+	LIST_FIELD("data", F_MAP, data, "base64; cert and key, or tls.crt and tls.key"),
+	LIST_FIELD("stringData", F_MAP, string_data, "the same in clear"),
 	NOTHING("immutable", SILENT, "for others"),
 };
 const struct object_type secret_type = TYPE("Secret", secret_fields);
@@ -15,7 +15,7 @@ const struct object_type secret_type = TYPE("Secret", secret_fields);
 #define OBJECT config_map
 static const struct field config_map_fields[] = {
 	DOCUMENT_ROWS,
-	{"data", F_NODE, AT(data), .help = "key mesh of the ConfigMap istio: meshConfig as YAML"},
+	FIELD("data", F_NODE, data, "key mesh of the ConfigMap istio: meshConfig as YAML"),
 	NOTHING("binaryData", SILENT, "for others"),
 	NOTHING("immutable", SILENT, "for others"),
 };

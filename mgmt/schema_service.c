@@ -3,14 +3,13 @@
 
 #define OBJECT service_port
 static const struct field port_fields[] = {
-	{"name",           F_STRING,			      AT(name),
-         .help = "joins it to the EndpointSlices' port; begins with the protocol"           },
-	{"port",           F_COUNT,			       AT(port), .required = true, .min = "1", .max = "65535",
-         .help = "what routes and rules call it"},
-	{"targetPort",  F_NODE,                 AT(target_port),
-         .help = "of the gateway's own Service: where to listen"                             },
-	{"protocol", F_STRING, AT(protocol),         .dflt = "TCP",.help = "UDP is left out"},
-	{"appProtocol",    F_STRING,                            AT(app_protocol),   .help = "overrides the name's protocol"                                },
+	FIELD("name", F_STRING, name,
+		"joins it to the EndpointSlices' port; begins with the protocol"),
+	FIELD("port", F_COUNT, port, "what routes and rules call it", .required = true, .min = "1",
+		.max = "65535"),
+	FIELD("targetPort", F_NODE, target_port, "of the gateway's own Service: where to listen"),
+	FIELD("protocol", F_STRING, protocol, "UDP is left out", .dflt = "TCP"),
+	FIELD("appProtocol", F_STRING, app_protocol, "overrides the name's protocol"),
 	NOTHING("nodePort", SILENT, "for others"),
 };
 static const struct object_type port_type = TYPE("Service spec.ports[]", port_fields);
@@ -18,12 +17,12 @@ static const struct object_type port_type = TYPE("Service spec.ports[]", port_fi
 
 #define OBJECT service_spec
 static const struct field spec_fields[] = {
-	{"ports",    F_OBJECTS,             LIST(ports),         .object = &port_type,                   .help = "see below"},
-	{"selector", F_MAP,                 LIST(selector),
-         .help = "the Appliance's labels: this is the gateway's own Service"                           },
-	{"type",  F_STRING,              AT(type), .dflt = "ClusterIP", .help = "ExternalName is not acted on"                   },
-	{"publishNotReadyAddresses",    F_BOOL, AT(publish_not_ready),     .dflt = "false",
-         .help = "take endpoints that are not ready as ready"},
+	LIST_FIELD("ports", F_OBJECTS, ports, "see below", .object = &port_type),
+	LIST_FIELD("selector", F_MAP, selector,
+		"the Appliance's labels: this is the gateway's own Service"),
+	FIELD("type", F_STRING, type, "ExternalName is not acted on", .dflt = "ClusterIP"),
+	FIELD("publishNotReadyAddresses", F_BOOL, publish_not_ready,
+		"take endpoints that are not ready as ready", .dflt = "false"),
 	NOTHING("externalName", NOT_ACTED_ON, "names are not resolved"),
 	NOTHING("clusterIP", SILENT, "endpoints are used"),
 	NOTHING("clusterIPs", SILENT, "endpoints are used"),
@@ -51,8 +50,8 @@ const struct object_type service_type = TYPE("Service", service_fields);
 
 #define OBJECT endpoint_conditions
 static const struct field conditions_fields[] = {
-	{"ready",       F_BOOL, AT(ready),       .dflt = "true",  .help = "false: not chosen"},
-	{"terminating", F_BOOL, AT(terminating), .dflt = "false", .help = "true: left out"   },
+	FIELD("ready", F_BOOL, ready, "false: not chosen", .dflt = "true"),
+	FIELD("terminating", F_BOOL, terminating, "true: left out", .dflt = "false"),
 	NOTHING("serving", SILENT, "ready decides"),
 };
 static const struct object_type conditions_type =
@@ -61,9 +60,9 @@ static const struct object_type conditions_type =
 
 #define OBJECT target_reference
 static const struct field target_fields[] = {
-	{"kind",      F_STRING, AT(kind),      .help = "Pod"                                                },
-	{"name",      F_STRING, AT(name),      .help = "its labels decide on subsets, if it is in the files"},
-	{"namespace", F_STRING, AT(namespace), .help = "absent: the slice's"                                },
+	FIELD("kind", F_STRING, kind, "Pod"),
+	FIELD("name", F_STRING, name, "its labels decide on subsets, if it is in the files"),
+	FIELD("namespace", F_STRING, namespace, "absent: the slice's"),
 	NOTHING("uid", SILENT, NULL),
 	NOTHING("apiVersion", SILENT, NULL),
 	NOTHING("resourceVersion", SILENT, NULL),
@@ -75,9 +74,9 @@ static const struct object_type target_type =
 
 #define OBJECT slice_endpoint
 static const struct field endpoint_fields[] = {
-	{"addresses",  F_STRINGS, LIST(addresses), .required = true,           .help = "the first is used"},
-	{"conditions", F_OBJECT,  AT(conditions),  .object = &conditions_type, .help = "see below"        },
-	{"targetRef",  F_OBJECT,  AT(target),      .object = &target_type,     .help = "see below"        },
+	LIST_FIELD("addresses", F_STRINGS, addresses, "the first is used", .required = true),
+	FIELD("conditions", F_OBJECT, conditions, "see below", .object = &conditions_type),
+	FIELD("targetRef", F_OBJECT, target, "see below", .object = &target_type),
 	NOTHING("hostname", SILENT, NULL),
 	NOTHING("nodeName", SILENT, "there are no localities"),
 	NOTHING("zone", SILENT, "there are no localities"),
@@ -89,10 +88,10 @@ static const struct object_type endpoint_type = TYPE("EndpointSlice endpoints[]"
 
 #define OBJECT slice_port
 static const struct field slice_port_fields[] = {
-	{"name",   F_STRING, AT(name),         .help = "the Service port's"},
-	{	       "port", F_COUNT, AT(port), .required = true,                   .min = "1", .max = "65535",
-         .help = "where the endpoints listen"},
-	{ "protocol",        F_STRING,       AT(protocol),        .dflt = "TCP",                  .help = "UDP is left out"},
+	FIELD("name", F_STRING, name, "the Service port's"),
+	FIELD("port", F_COUNT, port, "where the endpoints listen", .required = true, .min = "1",
+		.max = "65535"),
+	FIELD("protocol", F_STRING, protocol, "UDP is left out", .dflt = "TCP"),
 	NOTHING("appProtocol", SILENT, "the Service's decides"),
 };
 static const struct object_type slice_port_type = TYPE("EndpointSlice ports[]", slice_port_fields);
@@ -101,9 +100,9 @@ static const struct object_type slice_port_type = TYPE("EndpointSlice ports[]", 
 #define OBJECT endpoint_slice
 static const struct field slice_fields[] = {
 	DOCUMENT_ROWS,
-	{"addressType", F_STRING,  AT(address_type), .required = true,           .help = "IPv4 or IPv6"},
-	{"endpoints",   F_OBJECTS, LIST(endpoints),  .object = &endpoint_type,   .help = "see below"   },
-	{"ports",       F_OBJECTS, LIST(ports),      .object = &slice_port_type, .help = "see below"   },
+	FIELD("addressType", F_STRING, address_type, "IPv4 or IPv6", .required = true),
+	LIST_FIELD("endpoints", F_OBJECTS, endpoints, "see below", .object = &endpoint_type),
+	LIST_FIELD("ports", F_OBJECTS, ports, "see below", .object = &slice_port_type),
 };
 const struct object_type endpoint_slice_type = TYPE("EndpointSlice", slice_fields);
 #undef OBJECT

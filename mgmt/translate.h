@@ -1,12 +1,13 @@
-// From checked documents to router_config: Istio's semantics in one place (reference/istio-gateway.md, 1 to 5). Only the
-// files translate_*.c include this.
+// From checked documents to router_config: Istio's semantics in one place
+// (reference/istio-gateway.md, 1 to 5). Only the files translate_*.c include this.
 //
 //     Appliance ----------> appliance (translate_appliance.c)
 //     Gateway, VirtualService --> listeners, chains, hosts (translate_gateway.c) --> routes (translate_route.c)
 //     Service, ServiceEntry, EndpointSlice --> backends (translate_backend.c)
 //     what routes name x DestinationRule ----> clusters (translate_cluster.c)
 //
-// Documents with an error are left out: the whole is refused then anyway, and the rest is still looked at for mistakes.
+// Documents with an error are left out: the whole is refused then anyway, and the rest is still
+// looked at for mistakes.
 #pragma once
 
 #include "mgmt/config.h"

@@ -1,4 +1,5 @@
-// Services and ServiceEntries as one list of backends, and their endpoints (reference/istio-gateway.md, 4).
+// Services and ServiceEntries as one list of backends, and their endpoints
+// (reference/istio-gateway.md, 4).
 #include "mgmt/translate.h"
 
 #include <stdlib.h>
@@ -244,7 +245,8 @@ static void add_workload(struct endpoint_list *list, const struct workload *w, s
 			list, w->address, (uint32_t)number, w->weight, true, labels, namespace);
 }
 
-// WorkloadEntries of the namespace that a selector picks. Their metadata's labels count, else those of the spec.
+// WorkloadEntries of the namespace that a selector picks. Their metadata's labels count, else
+// those of the spec.
 static void add_selected(struct endpoint_list *list, const struct backend *b,
 	const struct key_value *selector, unsigned n_selector, const struct backend_port *port,
 	struct labels subset)

@@ -1,4 +1,5 @@
-// Clusters: what routes name, with the DestinationRule that holds for it (reference/istio-gateway.md, 3).
+// Clusters: what routes name, with the DestinationRule that holds for it
+// (reference/istio-gateway.md, 3).
 #include "mgmt/translate.h"
 
 #include "dataplane/base/hash.h"
@@ -149,7 +150,8 @@ struct blocks {
 	const struct outlier_detection *outlier;
 };
 
-// The blocks 'p' has replace those of 'to'; its settings for the port replace all of them, absent ones too.
+// The blocks 'p' has replace those of 'to'; its settings for the port replace all of them, absent
+// ones too.
 static void apply_policy(const struct traffic_policy *p, uint32_t port, struct blocks *to)
 {
 	if (p == NULL)

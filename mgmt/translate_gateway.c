@@ -1,5 +1,5 @@
-// Gateways to listeners, filter chains and hosts (reference/istio-gateway.md, 1.5 to 1.9), and the VirtualServices of the
-// mesh, which the Appliance's meshRoutes adds.
+// Gateways to listeners, filter chains and hosts (reference/istio-gateway.md, 1.5 to 1.9), and
+// the VirtualServices of the mesh, which the Appliance's meshRoutes adds.
 #include "mgmt/translate.h"
 
 #include <stdlib.h>
@@ -96,7 +96,8 @@ static void add_routes(struct translation *t, struct host_builder *h, const stru
 
 // --- binding (1.7)
 
-// True if the host "[namespace/]name" of a server takes VirtualServices of 'namespace'; '*name' is the name alone.
+// True if the host "[namespace/]name" of a server takes VirtualServices of 'namespace'; '*name'
+// is the name alone.
 static bool server_host_takes(
 	const char *host, const char *gateway_namespace, const char *namespace, const char **name)
 {
@@ -236,7 +237,8 @@ static bool is_for_mesh(const struct virtual_service *vs)
 	return vs->spec->n_gateways == 0;
 }
 
-// Only the first VirtualService of a host counts in the mesh (2.2); what a Gateway binds goes before it.
+// Only the first VirtualService of a host counts in the mesh (2.2); what a Gateway binds goes
+// before it.
 static void add_mesh_routes(struct translation *t, struct table_builder *table)
 {
 	const struct manifest *m = t->m;
@@ -321,7 +323,8 @@ uint16_t bound_port(const struct translation *t, uint32_t server_number)
 	return (uint16_t)server_number;
 }
 
-// What the gateway can serve: HTTP, and HTTPS that ends here. The rest was warned about when it was read.
+// What the gateway can serve: HTTP, and HTTPS that ends here. The rest was warned about when it
+// was read.
 static bool is_served(const struct server *s)
 {
 	if (s->port == NULL || s->port->number == 0)

@@ -13,8 +13,8 @@
 
 // --- PEM texts
 
-// Reads a whole file into 't->out'. Returns false with errno set. Only what has an end is opened for reading: a device
-// or a pipe would hold up the thread.
+// Reads a whole file into 't->out'. Returns false with errno set. Only what has an end is opened
+// for reading: a device or a pipe would hold up the thread.
 static bool read_pem(struct translation *t, const char *path, struct bytes *out)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), saved;

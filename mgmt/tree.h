@@ -1,10 +1,11 @@
-// YAML as a tree in which every node knows where it stands, so that whoever finds a mistake later can say
+// YAML as a tree in which every node knows where it stands, so that whoever finds a mistake later
+// can say
 //
 //     edge.yaml:12:20: spec.http[0].timeout: "5" has no unit; expected a duration such as 1s
 //
-// A file may hold many documents. What a configuration does not need is refused rather than bounded: aliases (their
-// expansion grows without limit), tags of one's own, the same key twice in a mapping. Depth, size and number of nodes
-// are bounded. libyaml reads the syntax.
+// A file may hold many documents. What a configuration does not need is refused rather than
+// bounded: aliases (their expansion grows without limit), tags of one's own, the same key twice
+// in a mapping. Depth, size and number of nodes are bounded. libyaml reads the syntax.
 #pragma once
 
 #include "dataplane/base/bytes.h"
@@ -45,8 +46,9 @@ struct node {
 // Called for each document that is not empty.
 typedef void tree_document_fn(void *arg, const struct node *root);
 
-// Parses 'text'; nodes are in 'memory' and borrow 'file'. Positions count from 'first_line' (1 for a file). Returns false
-// if something was added to 'd'; the documents before that place were still handed out.
+// Parses 'text'; nodes are in 'memory' and borrow 'file'. Positions count from 'first_line' (1
+// for a file). Returns false if something was added to 'd'; the documents before that place were
+// still handed out.
 bool tree_parse(struct region *memory, const char *file, unsigned first_line, struct bytes text,
 	struct diag *d, tree_document_fn *fn, void *arg);
 
@@ -68,7 +70,8 @@ __attribute__((format(printf, 3, 4))) bool tree_error(
 __attribute__((format(printf, 3, 4))) bool tree_warning(
 	struct diag *d, const struct node *n, const char *format, ...);
 
-// The same about the field 'field' of the mapping 'n': at its value if it is there, else at the mapping.
+// The same about the field 'field' of the mapping 'n': at its value if it is there, else at the
+// mapping.
 __attribute__((format(printf, 4, 5))) bool tree_field_error(
 	struct diag *d, const struct node *n, const char *field, const char *format, ...);
 __attribute__((format(printf, 4, 5))) bool tree_field_warning(
