@@ -207,6 +207,5 @@ void translate_tls(struct translation *t, const struct server *s, struct tls_cha
 	to->max_version =
 		tls->max_version != 0 ? (enum tls_version)tls->max_version : TLS_VERSION_1_3;
 	to->cipher_suites = translate_ciphers(t, tls);
-	// XXX: to be offered when the router takes HTTP/2 from clients.
-	to->alpn_h2 = false;
+	to->alpn_h2 = true; // reference 1.2: h2, then http/1.1
 }

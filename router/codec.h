@@ -31,6 +31,7 @@ enum codec_read {
 
 struct codec_ops {
 	const char *name;
+	enum http_version version; // HTTP_1_1 for all of HTTP/1
 
 	// Sends a head. 'head' is borrowed until it has left (send_pending() is false). 'end': no body follows. Interim (1xx)
 	// heads may come before the final one.

@@ -233,6 +233,12 @@ struct access_log_config {
 	const char *path;   // "/dev/stdout" or a file
 };
 
+// Limits of an HTTP/2 connection; 0: the default of h2_limits.def.
+struct http2_config {
+#define H2_LIMIT(member, name, dflt, min, max, help) uint32_t member;
+#include "router/h2_limits.def"
+};
+
 // Edge behaviour and limits (reference 1.11, 8).
 struct http_config {
 	uint32_t max_head_bytes;  // 60 KiB
@@ -249,6 +255,7 @@ struct http_config {
 		PATH_NORMALIZE_DECODE_AND_MERGE_SLASHES,
 	} path_normalization;
 	const char *server_name; // "istio-envoy"
+	struct http2_config http2;
 };
 
 // Labels of the gateway itself in Istio's metrics.

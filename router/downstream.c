@@ -1,5 +1,8 @@
 #include "router/downstream.h"
 
+#include "router/h2_server.h"
+#include "router/h2_session.h"
+
 #include <string.h>
 
 static void on_timer(struct timer *t, uint64_t now_us);
@@ -46,6 +49,8 @@ void downstream_end(struct downstream *c, bool abort, uint64_t now_us)
 	list_remove(&c->node);
 	list_remove(&c->ready.node);
 	timer_cancel(w->timers, &c->timer);
+	if (c->h2 != NULL)
+		h2_session_free(&c->h2);
 	h1_reader_drop(&c->reader, w);
 	arena_reset(&c->arena);
 	if (abort)
@@ -70,6 +75,26 @@ void downstream_bind_table(struct downstream *c)
 	}
 }
 
+bool downstream_is_busy(const struct downstream *c)
+{
+	return c->h2 != NULL ? h2_server_n_requests(c) > 0 : c->stream.exchange != NULL;
+}
+
+// Returns false if the connection is gone.
+static bool begin_version(struct downstream *c, bool h2, uint64_t now_us)
+{
+	c->sniffing = false;
+	stat_inc(h2 ? &c->peer.hcm->downstream_cx_http2_total
+		    : &c->peer.hcm->downstream_cx_http1_total);
+	if (h2 && !h2_server_start(c, now_us)) {
+		stat_inc(&listener_stats_of(c)->downstream_cx_overflow);
+		downstream_end(c, true, now_us);
+		return false;
+	}
+	c->head_start_us = 0;
+	return true;
+}
+
 // The connection is ready to speak HTTP as the filter chain 'chain' of 'v' says.
 static void begin_http(
 	struct downstream *c, const struct listener_view *v, unsigned chain, uint64_t now_us)
@@ -81,10 +106,42 @@ static void begin_http(
 	c->generation = 0;
 	stat_inc(&hcm->downstream_cx_total);
 	stat_inc(&hcm->downstream_cx_active);
-	stat_inc(&hcm->downstream_cx_http1_total);
 	if (c->peer.tls_version != NULL)
 		stat_inc(&hcm->downstream_cx_ssl_total);
 	h1_server_start(c, now_us);
+	c->sniffing = true;
+}
+
+// The first bytes: HTTP/2 with prior knowledge, or HTTP/1. Returns false if that is not known yet,
+// or the connection is gone.
+static bool sniff(struct downstream *c, uint64_t now_us)
+{
+	enum h2_preface p = h2_server_sniff(c->io);
+	uint64_t timeout_us = http_of(c)->head_timeout_us;
+
+	if (p == H2_PREFACE_MAYBE && stream_readable(c->io) > 0 && !stream_read_ended(c->io)) {
+		if (c->head_start_us == 0)
+			c->head_start_us = now_us;
+		if (timeout_us > 0)
+			timer_arm(c->worker->timers, &c->timer, c->head_start_us + timeout_us);
+		return false;
+	}
+	if (p == H2_PREFACE_MAYBE && !stream_read_ended(c->io))
+		return false;
+	return begin_version(c, p == H2_PREFACE_YES, now_us);
+}
+
+// READABLE or WRITABLE after the handshake.
+static void on_http_event(struct downstream *c, unsigned events, uint64_t now_us)
+{
+	if (c->sniffing && !sniff(c, now_us))
+		return;
+	if (c->h2 != NULL)
+		h2_session_on_event(c->h2, events, now_us);
+	else if (c->stream.exchange != NULL)
+		h1_server_on_event(c, events);
+	else if (events & STREAM_READABLE)
+		h1_server_read(c, now_us);
 }
 
 static void on_handshake_event(struct downstream *c, unsigned events, uint64_t now_us)
@@ -110,7 +167,9 @@ static void on_handshake_event(struct downstream *c, unsigned events, uint64_t n
 	c->peer.tls_cipher = info.cipher;
 	begin_http(c, v, info.chain_index < v->config->n_chains ? info.chain_index : 0, now_us);
 	unpin_handshake(c);
-	h1_server_read(c, now_us);
+	if (info.alpn.len > 0 && !begin_version(c, bytes_equal(info.alpn, BYTES("h2")), now_us))
+		return;
+	on_http_event(c, STREAM_READABLE, now_us);
 }
 
 static void on_event(void *owner, struct stream *s, unsigned events, uint64_t now_us)
@@ -123,14 +182,14 @@ static void on_event(void *owner, struct stream *s, unsigned events, uint64_t no
 		on_handshake_event(c, events, now_us);
 	} else if (events & STREAM_CLOSED) {
 		c->io_closed = true;
-		if (c->stream.exchange != NULL)
+		if (c->h2 != NULL)
+			h2_session_on_event(c->h2, events, now_us);
+		else if (c->stream.exchange != NULL)
 			exchange_on_downstream_end(c->stream.exchange, DOWNSTREAM_GONE, NULL);
 		else
 			downstream_end(c, true, now_us);
-	} else if (c->stream.exchange != NULL) {
-		h1_server_on_event(c, events);
-	} else if (events & STREAM_READABLE) {
-		h1_server_read(c, now_us);
+	} else {
+		on_http_event(c, events, now_us);
 	}
 	router_worker_leave(w, now_us);
 }
@@ -206,14 +265,15 @@ static uint64_t deadline(uint64_t since_us, uint64_t timeout_us)
 	return timeout_us > 0 ? since_us + timeout_us : UINT64_MAX;
 }
 
-// A body that is expected, in either direction, and does not move. A response that has not begun is the route timeout's concern.
+// A body that is expected, in either direction, and does not move. A response that has not begun is
+// the route timeout's concern.
 static bool waits_for_body(const struct exchange *x)
 {
 	return !x->request_ended || x->response_started;
 }
 
-// When the connection is to be looked at again. The timer is never moved by a request that comes and goes; it
-// looks at the time stamps when it fires.
+// When the connection is to be looked at again. The timer is never moved by a request that comes
+// and goes; it looks at the time stamps when it fires.
 static uint64_t next_check(const struct downstream *c, uint64_t now_us)
 {
 	const struct http_config *http = http_of(c);
@@ -239,6 +299,15 @@ static void on_timer(struct timer *t, uint64_t now_us)
 	struct exchange *x = c->stream.exchange;
 	uint64_t next;
 
+	if (c->h2 != NULL) {
+		bool gone;
+
+		next = h2_server_check(c, &gone, now_us);
+		if (!gone && next != UINT64_MAX)
+			timer_arm(w->timers, &c->timer, next > now_us ? next : now_us + 1000);
+		router_worker_leave(w, now_us);
+		return;
+	}
 	if (x != NULL) {
 		if (waits_for_body(x) && now_us >= deadline(x->progress_us, http->body_timeout_us))
 			exchange_on_downstream_end(x, DOWNSTREAM_STALLED, NULL);

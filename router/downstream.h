@@ -1,8 +1,9 @@
-// Connections of clients: accepted from a listener, through TLS where the listener says so, then HTTP/1.1 (h1_server.c).
-// Private to router/.
+// Connections of clients: accepted from a listener, through TLS where the listener says so, then
+// HTTP/1.1 (h1_server.c) or HTTP/2 (h2_server.c). Private to router/.
 //
-// A connection outlives configurations. It remembers the name of its route table and finds the table again under each new
-// snapshot, so that every request is answered by the configuration that is in force when its head arrives.
+// A connection outlives configurations. It remembers the name of its route table and finds the
+// table again under each new snapshot, so that every request is answered by the configuration that
+// is in force when its head arrives.
 #pragma once
 
 #include "router/exchange.h"
@@ -39,6 +40,11 @@ struct downstream {
 	struct arena arena; // of the next exchange
 	struct h1_reader reader;
 	struct h1_writer writer;
+	// HTTP/2
+	bool sniffing;         // the first bytes are to tell the version
+	struct h2_session *h2; // NULL: HTTP/1
+	uint8_t goaway;        // what h2_server.c has said of it
+	uint64_t goaway_us;
 };
 
 extern const struct codec_ops h1_server_ops;
@@ -48,6 +54,8 @@ tcp_accept_fn downstream_accept;
 
 // Ends the connection; no exchange uses it.
 void downstream_end(struct downstream *c, bool abort, uint64_t now_us);
+// A request is under way.
+bool downstream_is_busy(const struct downstream *c);
 // Finds the route table under the worker's snapshot.
 void downstream_bind_table(struct downstream *c);
 

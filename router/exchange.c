@@ -56,13 +56,16 @@ static enum step end_by_downstream(struct exchange *x, uint64_t now_us)
 			now_us);
 	}
 	exchange_drop_attempt(x, now_us);
-	if (x->downstream_end == DOWNSTREAM_GONE)
+	if (x->downstream_end == DOWNSTREAM_GONE || x->downstream_end == DOWNSTREAM_RESET)
 		stat_inc(&x->peer->hcm->downstream_rq_rx_reset);
 	switch (x->downstream_end) {
 	case DOWNSTREAM_BROKEN: return exchange_cut(x, RESPONSE_FLAG_DPE, x->codec_error->details);
 	case DOWNSTREAM_CUT:
 		return exchange_cut(x, RESPONSE_FLAG_DC, "downstream_local_disconnect(drained)");
 	case DOWNSTREAM_STALLED: return exchange_cut(x, RESPONSE_FLAG_SI, "stream_idle_timeout");
+	case DOWNSTREAM_RESET: return exchange_cut(x, RESPONSE_FLAG_DR, "http2.remote_reset");
+	case DOWNSTREAM_VIOLATION:
+		return exchange_cut(x, RESPONSE_FLAG_DPE, x->codec_error->details);
 	default: return exchange_cut(x, RESPONSE_FLAG_DC, "downstream_remote_disconnect");
 	}
 }
@@ -120,7 +123,7 @@ struct exchange *exchange_new(struct router_worker *w, struct codec_stream *down
 	x->response.fields.n = 0;
 	x->request.method = x->request.path = x->request.authority = (struct bytes){NULL, 0};
 	x->request.scheme = (struct bytes){NULL, 0};
-	x->request.version = HTTP_1_1;
+	x->request.version = downstream->ops->version;
 	x->worker = w;
 	ready_init(&x->ready, run);
 	x->peer = peer;
@@ -142,7 +145,8 @@ struct exchange *exchange_new(struct router_worker *w, struct codec_stream *down
 	list_init(&x->pending_node);
 	stat_inc(&w->stats->exchanges_active);
 	stat_inc(&peer->hcm->downstream_rq_total);
-	stat_inc(&peer->hcm->downstream_rq_http1_total);
+	stat_inc(downstream->ops->version == HTTP_2 ? &peer->hcm->downstream_rq_http2_total
+						    : &peer->hcm->downstream_rq_http1_total);
 	stat_inc(&peer->hcm->downstream_rq_active);
 	return x;
 }

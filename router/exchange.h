@@ -27,10 +27,12 @@ enum exchange_state {
 
 // How the client's side ended before the exchange did.
 enum downstream_end {
-	DOWNSTREAM_GONE = 1, // reset or closed by the client or the network
-	DOWNSTREAM_CUT,      // by us: drained, aborted
-	DOWNSTREAM_BROKEN,   // the request's body is not HTTP, or does not come to its end
-	DOWNSTREAM_STALLED,  // no progress for too long
+	DOWNSTREAM_GONE = 1,  // reset or closed by the client or the network
+	DOWNSTREAM_CUT,       // by us: drained, aborted
+	DOWNSTREAM_BROKEN,    // the request's body is not HTTP, or does not come to its end
+	DOWNSTREAM_STALLED,   // no progress for too long
+	DOWNSTREAM_RESET,     // the client reset this stream, not its connection
+	DOWNSTREAM_VIOLATION, // the request breaks a rule, and its stream is gone already
 };
 
 // What the connection knows that carries the request. Borrowed for the exchange's life.

@@ -4,6 +4,15 @@
 #include "router/header_mutation.h"
 #include "router/upstream.h"
 
+// True if the endpoint has said all: no body and no trailers follow its head.
+static bool response_is_bare(struct exchange *x)
+{
+	struct bytes data;
+
+	return x->upstream->ops->peek_body(x->upstream, &data) == CODEC_END
+		&& x->upstream->trailers == NULL;
+}
+
 // The decision of RFC 9112, 6.3 for what we send: what has no length is chunked, unless it has no body at all.
 static bool frame_response(struct exchange *x)
 {
@@ -31,6 +40,9 @@ enum step exchange_start_answer(struct exchange *x, uint64_t now_us)
 		|| !header_apply_ops(h, &x->route->response_headers))
 		return exchange_reply_no_memory(x, now_us);
 	end = frame_response(x);
+	// HTTP/2 can say it without a length; to gRPC it is the difference between fields and trailers.
+	if (!end && h->content_length < 0 && x->downstream->ops->version == HTTP_2)
+		end = response_is_bare(x);
 	x->details = "via_upstream";
 	x->has_response = true;
 	// A client whose request is still under way may go on sending it while the answer comes; one that was not told to

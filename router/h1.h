@@ -91,6 +91,9 @@ const struct h1_error *h1_parse_response(
 const struct h1_error *h1_parse_trailers(
 	uint8_t *section, size_t len, const struct h1_limits *limits, struct http_fields *out);
 
+// True for a field that must not be in trailers (RFC 9110, 6.5.1).
+bool h1_is_trailer_refused(const struct http_field *f);
+
 // How a message's body is delimited (RFC 9112, 6.3). A length of 0 is NONE.
 enum h1_body {
 	H1_BODY_NONE,

@@ -197,6 +197,7 @@ static void reset(struct codec_stream **sp, uint64_t now_us)
 
 const struct codec_ops h1_client_ops = {
 	.name = "h1",
+	.version = HTTP_1_1,
 	.send_head = send_head,
 	.send_body = send_body,
 	.send_end = send_end,

@@ -97,7 +97,7 @@ static const struct h1_error *read_connection(struct section *s, struct bytes li
 // Trailers are merged by nobody here, but the next hop might (RFC 9110, 6.5.1): nothing that
 // concerns framing, routing, authentication, request modifiers or the meaning of the content can
 // come in one.
-static bool is_trailer_refused(const struct http_field *f)
+bool h1_is_trailer_refused(const struct http_field *f)
 {
 	static const struct bytes refused[] = {
 		BYTES("age"),
@@ -154,7 +154,7 @@ static const struct h1_error *take_field(struct section *s, struct http_field *f
 	const struct h1_error *error = NULL;
 
 	if (s->kind == H1_TRAILERS)
-		error = is_trailer_refused(f) ? &H1_ERR_TRAILER_FORBIDDEN : NULL;
+		error = h1_is_trailer_refused(f) ? &H1_ERR_TRAILER_FORBIDDEN : NULL;
 	else
 		switch ((enum http_field_id)f->id) {
 		case HTTP_FIELD_HOST:

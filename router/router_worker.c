@@ -3,6 +3,8 @@
 #include "dataplane/base/log.h"
 #include "router/downstream.h"
 #include "router/exchange.h"
+#include "router/h2_server.h"
+#include "router/h2_session.h"
 #include "router/upstream.h"
 #include "router/upstream_conn.h"
 
@@ -122,6 +124,13 @@ static int init_pools(struct router_worker *w, const struct router_capacity *c)
 		|| arena_chunk_pool_init(&w->chunks, "chunks", c->chunks) != 0
 		|| pool_init(&w->large_heads, "large heads", LARGE_HEAD_SIZE, c->large_heads) != 0
 		|| pool_init(&w->trailers, "trailers", sizeof(struct http_fields), c->trailers) != 0
+		|| pool_init(&w->h2_sessions, "HTTP/2 connections", sizeof(struct h2_session),
+			   c->connections + c->upstream_connections)
+			!= 0
+		// One towards the client and one towards the endpoint, and those whose peer is not done with them.
+		|| pool_init(&w->h2_streams, "HTTP/2 streams", sizeof(struct h2_stream),
+			   c->exchanges * 3)
+			!= 0
 		|| pool_init(&w->listener_pool, "listeners", sizeof(struct listener), MAX_LISTENERS)
 			!= 0)
 		return -ENOMEM;
@@ -131,6 +140,8 @@ static int init_pools(struct router_worker *w, const struct router_capacity *c)
 static void fini_pools(struct router_worker *w)
 {
 	pool_fini(&w->listener_pool);
+	pool_fini(&w->h2_streams);
+	pool_fini(&w->h2_sessions);
 	pool_fini(&w->trailers);
 	pool_fini(&w->large_heads);
 	pool_fini(&w->chunks);
@@ -157,7 +168,8 @@ struct router_worker *router_worker_new(unsigned index, const struct router_seam
 	list_init(&w->downstreams);
 	list_init(&w->upstream_list);
 	w->scratch = malloc(SCRATCH_SIZE);
-	if (w->scratch == NULL || init_pools(w, capacity) != 0
+	w->h2 = h2_worker_new();
+	if (w->scratch == NULL || w->h2 == NULL || init_pools(w, capacity) != 0
 		|| getrandom(w->random, sizeof(w->random), 0) != (ssize_t)sizeof(w->random))
 		goto fail;
 	if (capacity->tls_connections > 0) {
@@ -174,6 +186,7 @@ struct router_worker *router_worker_new(unsigned index, const struct router_seam
 
 fail:
 	fini_pools(w);
+	h2_worker_free(&w->h2);
 	free(w->scratch);
 	free(w);
 	errno = ENOMEM;
@@ -205,6 +218,7 @@ void router_worker_free(struct router_worker **wp, uint64_t now_us)
 	}
 	tls_worker_free(&w->tls);
 	fini_pools(w);
+	h2_worker_free(&w->h2);
 	free(w->scratch);
 	free(w);
 }
@@ -284,8 +298,11 @@ static void close_orphans(struct router_worker *w, uint64_t now_us)
 	list_foreach_safe (node, &w->downstreams) {
 		struct downstream *c = container_of(node, struct downstream, node);
 
-		if (c->listener->view == NULL && c->table_name != NULL && c->stream.exchange == NULL
-			&& c->head_start_us == 0)
+		if (c->listener->view != NULL || c->table_name == NULL)
+			continue;
+		if (c->h2 != NULL)
+			h2_server_drain(c, now_us);
+		else if (c->stream.exchange == NULL && c->head_start_us == 0)
 			downstream_end(c, false, now_us);
 	}
 }
@@ -332,7 +349,7 @@ void router_worker_drain(struct router_worker *w, uint64_t timeout_us, uint64_t 
 		struct downstream *c = container_of(node, struct downstream, node);
 
 		// Not all at once: their clients will come back through other gateways.
-		if (c->stream.exchange == NULL && c->table_name != NULL)
+		if ((c->h2 != NULL || c->stream.exchange == NULL) && c->table_name != NULL)
 			timer_arm(w->timers, &c->timer,
 				now_us + (timeout_us > 0 ? router_random(w) % timeout_us : 0));
 	}
@@ -356,7 +373,9 @@ uint64_t router_worker_abort_all(struct router_worker *w, uint64_t now_us)
 	list_foreach_safe (node, &w->downstreams) {
 		struct downstream *c = container_of(node, struct downstream, node);
 
-		if (c->stream.exchange != NULL) {
+		if (c->h2 != NULL && h2_server_n_requests(c) > 0) {
+			n += h2_server_cut(c);
+		} else if (c->stream.exchange != NULL) {
 			n++;
 			exchange_on_downstream_end(c->stream.exchange, DOWNSTREAM_CUT, NULL);
 		} else {

@@ -80,6 +80,9 @@ struct router_worker {
 	struct pool large_heads;
 	struct pool trailers;
 	struct pool listener_pool;
+	struct pool h2_sessions;
+	struct pool h2_streams;
+	struct h2_worker *h2;
 	// at publish
 	struct snapshot *snapshot; // NULL: none yet
 	struct list listeners;     // struct listener (downstream.h)

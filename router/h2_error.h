@@ -1,0 +1,7 @@
+// The objects of h2_error.def; of h1.h's type, so that an exchange treats them alike.
+#pragma once
+
+#include "router/h1.h"
+
+#define H2_ERROR_ROW(name, rule, status, details, text) extern const struct h1_error H2_ERR_##name;
+#include "router/h2_error.def"

@@ -1,0 +1,313 @@
+#include "router/h2_server.h"
+
+#include "router/downstream.h"
+#include "router/h2_error.h"
+#include "router/h2_session.h"
+
+#include <string.h>
+
+// Between the two GOAWAYs of a drain: requests that were on the way when the first one left have
+// come by then (RFC 9113, 6.8).
+#define GOAWAY_US  1000000u
+// When bytes that found no memory are offered again.
+#define STARVED_US 5000u
+
+enum goaway {
+	GOAWAY_NONE,
+	GOAWAY_ANNOUNCED,
+	GOAWAY_FINAL,
+};
+
+static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+enum h2_preface h2_server_sniff(struct stream *io)
+{
+	size_t done = 0;
+
+	while (done < sizeof(preface) - 1) {
+		struct bytes b = stream_peek_at(io, done);
+
+		if (b.len == 0)
+			return H2_PREFACE_MAYBE;
+		if (b.len > sizeof(preface) - 1 - done)
+			b.len = sizeof(preface) - 1 - done;
+		if (memcmp(b.ptr, preface + done, b.len) != 0)
+			return H2_PREFACE_NO;
+		done += b.len;
+	}
+	return H2_PREFACE_YES;
+}
+
+// --- what the session reports
+
+static void on_head(struct h2_stream *s, bool end)
+{
+	struct h2_session *h = s->session;
+	struct downstream *c = h->owner;
+	const struct h1_error *error;
+	struct exchange *x;
+
+	downstream_bind_table(c);
+	x = exchange_new(c->worker, &s->stream, &c->peer, &s->arena, NULL, s->start_us, h->now_us);
+	if (x == NULL) {
+		exchange_log_refused(c->worker, &c->peer, s->start_us, h->now_us);
+		h2_stream_reset(s, NGHTTP2_REFUSED_STREAM);
+		return;
+	}
+	h->n_used++;
+	error = h2_fields_request(s, h->fields, end, &x->request);
+	x->large_request = s->large;
+	s->large = NULL;
+	s->head_done = true;
+	if (error != NULL) {
+		if (error->status != 431)
+			stat_inc(&c->worker->stats->h2_messaging_errors);
+		x->request.fields.n = 0;
+		exchange_refuse(x, error);
+		return;
+	}
+	exchange_start(x);
+}
+
+static void on_closed(struct h2_stream *s, uint32_t error_code)
+{
+	struct h2_session *h = s->session;
+	struct exchange *x = s->stream.exchange;
+
+	(void)error_code;
+	if (s->reset_received)
+		exchange_on_downstream_end(x, DOWNSTREAM_RESET, NULL);
+	else if (h->dead && !h->broken && !h->punished)
+		exchange_on_downstream_end(x, DOWNSTREAM_GONE, NULL);
+	else
+		exchange_on_downstream_end(x, DOWNSTREAM_VIOLATION, &H2_ERR_RESET);
+}
+
+static uint64_t deadline(uint64_t since_us, uint64_t timeout_us)
+{
+	return timeout_us > 0 ? since_us + timeout_us : UINT64_MAX;
+}
+
+static void on_turn(struct h2_session *h, uint64_t now_us)
+{
+	struct downstream *c = h->owner;
+	const struct http_config *http = &c->worker->snapshot->config->http;
+
+	if (h->dead) {
+		if (h->broken || h->punished)
+			stat_inc(&c->peer.hcm->downstream_cx_protocol_error);
+		if (h->n_used == 0)
+			downstream_end(c, h->io_closed, now_us);
+		return;
+	}
+	if (h->n_used > 0)
+		c->idle_since_us = now_us;
+	if (h->starved)
+		timer_arm(c->worker->timers, &c->timer, now_us + STARVED_US);
+	else if (h->receiving != NULL && http->head_timeout_us > 0)
+		timer_arm(
+			c->worker->timers, &c->timer, h->section_start_us + http->head_timeout_us);
+	if (c->worker->draining && c->goaway == GOAWAY_NONE)
+		h2_server_drain(c, now_us);
+}
+
+static const struct h2_role role = {
+	.is_server = true,
+	.ops = &h2_server_ops,
+	.on_head = on_head,
+	.on_closed = on_closed,
+	.on_turn = on_turn,
+};
+
+// --- the connection
+
+bool h2_server_start(struct downstream *c, uint64_t now_us)
+{
+	c->h2 = h2_session_new(
+		c->worker, &role, c, c->io, &c->worker->snapshot->config->http, now_us);
+	return c->h2 != NULL;
+}
+
+uint32_t h2_server_n_requests(const struct downstream *c)
+{
+	return c->h2->n_used;
+}
+
+void h2_server_drain(struct downstream *c, uint64_t now_us)
+{
+	if (c->goaway != GOAWAY_NONE || c->h2->dead)
+		return;
+	c->goaway = GOAWAY_ANNOUNCED;
+	c->goaway_us = now_us;
+	nghttp2_submit_shutdown_notice(c->h2->ng);
+	h2_session_wake(c->h2);
+	timer_arm(c->worker->timers, &c->timer, now_us + GOAWAY_US);
+}
+
+static void finish_drain(struct downstream *c)
+{
+	c->goaway = GOAWAY_FINAL;
+	stat_inc(&c->peer.hcm->downstream_cx_drain_close);
+	nghttp2_submit_goaway(c->h2->ng, NGHTTP2_FLAG_NONE,
+		nghttp2_session_get_last_proc_stream_id(c->h2->ng), NGHTTP2_NO_ERROR, NULL, 0);
+	h2_session_wake(c->h2);
+}
+
+uint32_t h2_server_cut(struct downstream *c)
+{
+	uint32_t n = 0;
+
+	list_foreach (node, &c->h2->streams) {
+		struct h2_stream *s = container_of(node, struct h2_stream, node);
+
+		if (s->stream.exchange == NULL)
+			continue;
+		exchange_on_downstream_end(s->stream.exchange, DOWNSTREAM_CUT, NULL);
+		n++;
+	}
+	return n;
+}
+
+// Ends the streams whose bodies do not move. Returns when the next one is due.
+static uint64_t check_streams(struct downstream *c, uint64_t timeout_us, uint64_t now_us)
+{
+	uint64_t next = UINT64_MAX;
+
+	if (timeout_us == 0)
+		return next;
+	list_foreach (node, &c->h2->streams) {
+		struct h2_stream *s = container_of(node, struct h2_stream, node);
+		struct exchange *x = s->stream.exchange;
+		uint64_t due;
+
+		if (x == NULL)
+			continue;
+		due = (x->request_ended && !x->response_started ? now_us : x->progress_us)
+			+ timeout_us;
+		if (due <= now_us)
+			exchange_on_downstream_end(x, DOWNSTREAM_STALLED, NULL);
+		else if (due < next)
+			next = due;
+	}
+	return next;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+uint64_t h2_server_check(struct downstream *c, bool *gone, uint64_t now_us)
+{
+	const struct http_config *http = &c->worker->snapshot->config->http;
+	struct h2_session *h = c->h2;
+	uint64_t next = check_streams(c, http->body_timeout_us, now_us);
+	uint64_t head = deadline(h->section_start_us, http->head_timeout_us);
+
+	*gone = false;
+	h->now_us = now_us;
+	if (h->starved) {
+		h2_session_wake_all(h);
+		next = earlier(next, now_us + STARVED_US);
+	}
+	if (c->worker->draining)
+		h2_server_drain(c, now_us);
+	if (c->goaway == GOAWAY_ANNOUNCED) {
+		if (now_us >= c->goaway_us + GOAWAY_US)
+			finish_drain(c);
+		else
+			next = earlier(next, c->goaway_us + GOAWAY_US);
+	}
+	if (h->receiving != NULL) {
+		if (now_us < head)
+			return earlier(next, head);
+		stat_inc(&c->peer.hcm->downstream_rq_timeout);
+		nghttp2_session_terminate_session(h->ng, NGHTTP2_ENHANCE_YOUR_CALM);
+		h2_session_wake(h);
+	} else if (h->n_streams == 0 && !h->dead) {
+		uint64_t idle = deadline(c->idle_since_us, http->idle_timeout_us);
+
+		if (now_us < idle)
+			return earlier(next, idle);
+		stat_inc(&c->peer.hcm->downstream_cx_idle_timeout);
+		nghttp2_session_terminate_session(h->ng, NGHTTP2_NO_ERROR);
+		h2_session_wake(h);
+	}
+	// Nothing of the above is near; what begins later arms the timer itself, and idleness is
+	// found at the next look.
+	return earlier(next, deadline(now_us, http->idle_timeout_us));
+}
+
+// --- what an exchange does
+
+static void send_head(struct codec_stream *cs, const struct http_head *head, bool end)
+{
+	struct h2_stream *s = h2_stream_of(cs);
+	struct h2_session *h = s->session;
+	nghttp2_nv nv[H2_MAX_NV];
+	uint8_t status[3];
+	nghttp2_data_provider provider = h2_stream_provider(s);
+	int n;
+
+	if (!s->known || s->reset_sent || h->dead)
+		return;
+	n = h2_fields_of_response(head, status, nv);
+	if (n < 0) {
+		h2_stream_reset(s, NGHTTP2_INTERNAL_ERROR);
+		exchange_on_downstream_end(cs->exchange, DOWNSTREAM_CUT, NULL);
+		return;
+	}
+	if (head->status < 200) {
+		nghttp2_submit_headers(h->ng, NGHTTP2_FLAG_NONE, s->id, NULL, nv, (size_t)n, NULL);
+	} else {
+		s->head_sent = true;
+		s->out_ended = end;
+		nghttp2_submit_response(h->ng, s->id, nv, (size_t)n, end ? NULL : &provider);
+	}
+	h2_session_wake(h);
+}
+
+static void give_back(struct h2_stream *s)
+{
+	struct downstream *c = s->session->owner;
+
+	stat_add(&c->peer.hcm->downstream_cx_rx_bytes_total, s->stream.wire_received);
+	stat_add(&c->peer.hcm->downstream_cx_tx_bytes_total, s->stream.wire_sent);
+	h2_stream_detach(s);
+}
+
+static void release(struct codec_stream **sp, uint64_t now_us)
+{
+	struct h2_stream *s = h2_stream_of(*sp);
+
+	(void)now_us;
+	*sp = NULL;
+	// The client goes on sending what nobody reads (RFC 9113, 8.1). Before the answer has left,
+	// see on_frame_send().
+	if (s->out_left && !s->in_ended)
+		h2_stream_reset(s, NGHTTP2_NO_ERROR);
+	give_back(s);
+}
+
+static void reset(struct codec_stream **sp, uint64_t now_us)
+{
+	struct h2_stream *s = h2_stream_of(*sp);
+
+	(void)now_us;
+	*sp = NULL;
+	h2_stream_reset(s, NGHTTP2_INTERNAL_ERROR);
+	give_back(s);
+}
+
+const struct codec_ops h2_server_ops = {
+	.name = "h2",
+	.version = HTTP_2,
+	.send_head = send_head,
+	.send_body = h2_stream_send_body,
+	.send_end = h2_stream_send_end,
+	.send_pending = h2_stream_send_pending,
+	.peek_body = h2_stream_peek_body,
+	.consume_body = h2_stream_consume_body,
+	.release = release,
+	.reset = reset,
+};
