@@ -118,7 +118,7 @@ static void enter_recovery(struct tcp_conn *c, uint64_t now_us)
 {
 	if (c->flags & (TCP_F_RECOVERY | TCP_F_LOSS))
 		return;
-	c->flags |= TCP_F_RECOVERY;
+	c->flags |= TCP_F_RECOVERY | TCP_F_FIRST_AGAIN; // RFC 6675, 5, step 4.3
 	c->recover = c->snd_nxt;
 	c->ssthresh = c->cc->on_loss(c, tcp_in_flight(c), now_us);
 	c->cwnd = c->ssthresh;

@@ -57,12 +57,13 @@ enum tcp_flag {
 	TCP_F_RECOVERY = 1 << 8, // fast recovery until una reaches 'recover'
 	TCP_F_LOSS = 1 << 9,     // after a timeout, until una reaches 'recover'
 	TCP_F_WANT_WRITE = 1 << 10,
-	TCP_F_SYN_DUE = 1 << 11,   // SYN or SYN-ACK has to be sent
-	TCP_F_STARVED = 1 << 12,   // on the stack's list of those that wait for buffers
-	TCP_F_ACCEPTING = 1 << 13, // handshake done, owner not yet asked
-	TCP_F_CWND_FULL = 1 << 14, // the congestion window was the limit
-	TCP_F_FIN_MADE = 1 << 15,  // the FIN is part of the send queue
-	TCP_F_SCALE = 1 << 16,     // negotiated
+	TCP_F_SYN_DUE = 1 << 11,     // SYN or SYN-ACK has to be sent
+	TCP_F_STARVED = 1 << 12,     // on the stack's list of those that wait for buffers
+	TCP_F_ACCEPTING = 1 << 13,   // handshake done, owner not yet asked
+	TCP_F_CWND_FULL = 1 << 14,   // the congestion window was the limit
+	TCP_F_FIRST_AGAIN = 1 << 17, // recovery began: one goes out whatever the window says
+	TCP_F_FIN_MADE = 1 << 15,    // the FIN is part of the send queue
+	TCP_F_SCALE = 1 << 16,       // negotiated
 };
 
 struct tcp_listener {

@@ -333,7 +333,8 @@ static void retransmit_lost(struct tcp_conn *c, uint64_t now_us)
 
 		if ((b->flags & (TCP_BUF_LOST | TCP_BUF_AGAIN)) != TCP_BUF_LOST)
 			continue;
-		if (tcp_pipe(c) > 0 && tcp_pipe(c) + b->len > c->cwnd)
+		if (!(c->flags & TCP_F_FIRST_AGAIN) && tcp_pipe(c) > 0
+			&& tcp_pipe(c) + b->len > c->cwnd)
 			return;
 		if (m != c->sending.head && seq_lt(c->snd_una + c->snd_wnd, tcp_buf_end(m)))
 			return;
@@ -341,6 +342,7 @@ static void retransmit_lost(struct tcp_conn *c, uint64_t now_us)
 			return;
 		if (!transmit(c, m, now_us))
 			return;
+		c->flags &= ~(uint32_t)TCP_F_FIRST_AGAIN;
 		b->flags |= TCP_BUF_AGAIN;
 		c->again_bytes += tcp_buf_seq_len(m);
 		c->n_retransmits++;
