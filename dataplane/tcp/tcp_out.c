@@ -333,12 +333,12 @@ static void retransmit_lost(struct tcp_conn *c, uint64_t now_us)
 
 		if ((b->flags & (TCP_BUF_LOST | TCP_BUF_AGAIN)) != TCP_BUF_LOST)
 			continue;
+		if (b->len > c->mss && !tcp_split(c, m, c->mss))
+			return;
 		if (!(c->flags & TCP_F_FIRST_AGAIN) && tcp_pipe(c) > 0
 			&& tcp_pipe(c) + b->len > c->cwnd)
 			return;
 		if (m != c->sending.head && seq_lt(c->snd_una + c->snd_wnd, tcp_buf_end(m)))
-			return;
-		if (b->len > c->mss && !tcp_split(c, m, c->mss))
 			return;
 		if (!transmit(c, m, now_us))
 			return;
