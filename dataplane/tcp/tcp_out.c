@@ -286,7 +286,8 @@ static bool transmit(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us)
 	uint8_t flags = RTE_TCP_ACK_FLAG;
 	struct rte_mbuf *out = m;
 
-	if (b->n_tx > 0 && rte_mbuf_refcnt_read(m) > 1) {
+	// The copy also serves what was cut at an odd place: headers below want even addresses.
+	if (b->n_tx > 0 && (rte_mbuf_refcnt_read(m) > 1 || b->off % 2 != 0)) {
 		out = copy_segment(c, m);
 		if (out == NULL)
 			return false;
