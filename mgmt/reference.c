@@ -2,6 +2,7 @@
 
 #include "mgmt/admin.h"
 #include "mgmt/export.h"
+#include "mgmt/schema.h"
 
 #include <string.h>
 
@@ -9,6 +10,7 @@ static const struct {
 	const char *name;
 	void (*print)(FILE *to);
 } pages[] = {
+	{"config",   config_reference     },
 	{"metrics",  export_reference     },
 	{"commands", admin_print_reference},
 };

@@ -20,7 +20,8 @@ class Load:
     def run(self):
         while not self.stopping.is_set():
             try:
-                s = self.client.connect()
+                s = self.client.connect(timeout=3)
+                s.settimeout(60)
             except OSError:
                 self.stopping.wait(0.01)  # not accepted: not counted
                 continue

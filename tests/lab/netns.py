@@ -45,6 +45,7 @@ def listen(name, address, backlog=512):
     with inside(name):
         s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as servers do; accepted sockets inherit it
     s.bind(address)
     s.listen(backlog)
     return s
