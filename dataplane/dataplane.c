@@ -266,6 +266,7 @@ static int start(struct dataplane *d, char *error)
 	steer_init(&d->shared.steer, &d->shared.secret, d->shared.n_workers, ACTIVE_PORT_FIRST,
 		ACTIVE_PORT_LAST);
 	d->shared.tsc_start = rte_rdtsc();
+	d->shared.us_per_cycle = (UINT64_C(1000000) << WORKER_US_SHIFT) / rte_get_tsc_hz();
 	dataplane_tick(d);
 	result = make_workers(d, error);
 	if (result != 0)

@@ -80,9 +80,9 @@ struct worker {
 
 uint64_t worker_shared_now(const struct worker_shared *s)
 {
-	uint64_t hz = rte_get_tsc_hz(), cycles = rte_rdtsc() - s->tsc_start;
+	uint64_t cycles = rte_rdtsc() - s->tsc_start;
 
-	return (uint64_t)((unsigned __int128)cycles * NS_PER_S / 1000 / hz);
+	return (uint64_t)((unsigned __int128)cycles * s->us_per_cycle >> WORKER_US_SHIFT);
 }
 
 unsigned worker_index(const struct worker *w)

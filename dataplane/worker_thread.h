@@ -13,6 +13,8 @@
 
 #define WORKER_MAX_PORTS DATAPLANE_MAX_PORTS
 
+#define WORKER_US_SHIFT 40 // microseconds without a division each turn, right to parts in 10^9
+
 // What all workers have in common; lives as long as they do.
 struct worker_shared {
 	// set before the workers start
@@ -27,6 +29,7 @@ struct worker_shared {
 	uint32_t max_time_wait;
 	uint32_t max_mbufs_held;
 	uint64_t tsc_start;
+	uint64_t us_per_cycle; // times 2^WORKER_US_SHIFT
 	struct worker **workers;
 	unsigned n_workers;
 
