@@ -149,6 +149,9 @@ int eal_start(const struct eal_config *config, char *error, size_t error_size)
 	add_arg(&a, "%u", config->memory_mb);
 	if (config->hugepages) {
 		add_arg(&a, "--in-memory");
+		// Virtual devices need no physical addresses, and without those the buffers can lie together.
+		if (config->n_pci == 0)
+			add_arg(&a, "--iova-mode=va");
 	} else {
 		add_arg(&a,
 			"--no-huge"); // excludes --in-memory; without shared config it leaves no

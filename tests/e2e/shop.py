@@ -13,7 +13,7 @@ kind: Appliance
 metadata: {{name: istio-ingressgateway, namespace: istio-system, labels: {{istio: ingressgateway}}}}
 spec:
   workers: {{cores: "{core}", idle: adaptive}}
-  memory: {{limit: 200Mi, hugepages: prefer}}
+  memory: {{limit: 200Mi, hugepages: {hugepages}}}
   ports:
     - name: external
 {external}
@@ -36,6 +36,8 @@ EXTERNAL = {
     "af_xdp": "      driver: af_xdp\n      interface: ga",
     "af_packet": "      driver: af_packet\n      interface: ga",
     "tap": "      driver: tap\n      interface: ta",
+    "devargs": "      driver: devargs\n      checksum: accept-partial\n"
+    '      devargs: "net_af_xdp7,iface=ga,start_queue=0,queue_count=1,busy_budget=0"',
 }
 
 MESH = """\
@@ -159,13 +161,16 @@ endpoints:
 """
 
 
-def write(directory, core, external="af_xdp", replace=()):
-    """Writes the configuration to 'directory'; 'replace' maps file names to other texts."""
+def write(directory, core, external="af_xdp", hugepages="prefer", replace=(), certificates=()):
+    """Writes the configuration to 'directory'; 'replace' maps file names to other texts, 'certificates' lists further
+    (name, host...) to make."""
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     run = directory.parent
     files = {
-        "appliance.yaml": APPLIANCE.format(run=run, core=core, external=EXTERNAL[external]),
+        "appliance.yaml": APPLIANCE.format(
+            run=run, core=core, external=EXTERNAL[external], hugepages=hugepages
+        ),
         "mesh.yaml": MESH.format(run=run),
         "gateway.yaml": GATEWAY,
         "routes.yaml": VIRTUAL_SERVICE,
@@ -175,9 +180,7 @@ def write(directory, core, external="af_xdp", replace=()):
     files.update(replace)
     for name, text in files.items():
         (directory / name).write_text(text)
-    if not (directory / "shop-cert.crt").exists():
-        subprocess.run(
-            [ROOT / "scripts/make-certificates", directory, "shop-cert", "shop.example", "*.shop.example"],
-            check=True,
-        )
+    for name, *hosts in [("shop-cert", "shop.example", "*.shop.example"), *certificates]:
+        if not (directory / f"{name}.crt").exists():
+            subprocess.run([ROOT / "scripts/make-certificates", directory, name, *hosts], check=True)
     return directory

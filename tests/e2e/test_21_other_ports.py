@@ -1,6 +1,7 @@
-"""The same over AF_PACKET and TAP."""
+"""The same over AF_PACKET, TAP, a port by devargs, and with hugepages."""
 
 import json
+import pathlib
 import subprocess
 
 import pytest
@@ -10,7 +11,7 @@ from tests.e2e.test_20_transfer import HTTPS_URL, download
 from tests.lab import netns
 
 
-@pytest.mark.parametrize("external", ["af_packet", "tap"])
+@pytest.mark.parametrize("external", ["af_packet", "tap", "devargs"])
 def test_other_ports_carry_the_same(new_gateway, lab, services, external):
     namespace = "client"
     if external == "af_packet":
@@ -33,4 +34,26 @@ def test_other_ports_carry_the_same(new_gateway, lab, services, external):
         if external == "af_packet":
             with netns.inside(f"{LAB}-client"):
                 subprocess.run(["ethtool", "-K", "ca", "tso", "on", "gso", "on"], check=True, stdout=subprocess.DEVNULL)
+    assert gateway.stop() == 0
+
+
+@pytest.fixture
+def hugepages():
+    """256 MiB of them for the test, if the machine has them to give."""
+    setting = pathlib.Path("/proc/sys/vm/nr_hugepages")
+    before = setting.read_text()
+    setting.write_text("128")
+    try:
+        if int(setting.read_text()) < 128:
+            pytest.skip("no hugepages to be had")
+        yield
+    finally:
+        setting.write_text(before)
+
+
+def test_gateway_runs_on_hugepages(new_gateway, services, hugepages):
+    gateway = new_gateway(hugepages="require")
+    client = Client(gateway.config / "ca.crt")
+    assert json.loads(gateway.ctl("status").stdout)["memory"]["hugepages"]
+    download(client, f"{HTTPS_URL}/checkout/bytes/3000000", 3_000_000)
     assert gateway.stop() == 0
