@@ -39,9 +39,6 @@ static void check_service(const struct manifest *m, const struct service *s)
 					"\"%s\" is already used at line %u; expected a name of its own for each of several ports",
 					p->name, s->spec->ports[k].node->line);
 		}
-		if (strncmp(p->name, "grpc", 4) == 0 || strncmp(p->name, "http2", 5) == 0)
-			tree_field_warning(m->d, p->node, "name",
-				"HTTP/2 is read but not acted on; services are spoken to in HTTP/1.1");
 	}
 }
 

@@ -255,6 +255,12 @@ struct pool_tcp {
 	uint64_t idle_timeout_us;
 };
 
+enum h2_upgrade {
+	H2_UPGRADE_NO,
+	H2_UPGRADE_YES,
+	H2_UPGRADE_DEFAULT, // as the mesh says
+};
+
 struct pool_http {
 	const struct node *node;
 	uint32_t max_pending_requests;
@@ -262,7 +268,9 @@ struct pool_http {
 	uint32_t max_requests_per_connection;
 	uint32_t max_retries;
 	uint64_t idle_timeout_us;
-	int h2_upgrade;
+	int h2_upgrade; // enum h2_upgrade
+	bool use_client_protocol;
+	uint32_t max_concurrent_streams;
 };
 
 struct connection_pool {
@@ -500,6 +508,7 @@ struct mesh_config {
 	struct http_retry *retry;
 	struct path_normalization_spec *normalization;
 	const char *root_namespace;
+	int h2_upgrade; // enum h2_upgrade
 	struct proxy_config *proxy;
 };
 
@@ -598,6 +607,12 @@ struct appliance_metrics {
 	bool destination_reporter;
 };
 
+struct appliance_http2 {
+	const struct node *node;
+#define H2_LIMIT(member, yaml, default_, least, most, text) uint32_t member;
+#include "router/h2_limits.def"
+};
+
 struct appliance_http {
 	const struct node *node;
 	uint32_t max_head_bytes;
@@ -607,6 +622,7 @@ struct appliance_http {
 	uint64_t body_timeout_us;
 	uint32_t max_connections;
 	const char *server_name;
+	struct appliance_http2 *http2;
 };
 
 struct appliance_spec {

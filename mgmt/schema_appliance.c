@@ -120,6 +120,18 @@ static const struct field metrics_fields[] = {
 static const struct object_type metrics_type = TYPE("Appliance spec.metrics", metrics_fields);
 #undef OBJECT
 
+#define OBJECT     appliance_http2
+#define TEXT(x)    #x
+#define TEXT_OF(x) TEXT(x)
+static const struct field http2_fields[] = {
+#define H2_LIMIT(member, yaml, default_, least, most, text)                                  \
+	FIELD(yaml, F_COUNT, member, text, .dflt = TEXT_OF(default_), .min = TEXT_OF(least), \
+		.max = TEXT_OF(most)),
+#include "router/h2_limits.def"
+};
+static const struct object_type http2_type = TYPE("Appliance spec.http.http2", http2_fields);
+#undef OBJECT
+
 #define OBJECT appliance_http
 static const struct field http_fields[] = {
 	FIELD("maxHeadBytes", F_COUNT, max_head_bytes, "of a request or an answer", .dflt = "61440",
@@ -136,6 +148,7 @@ static const struct field http_fields[] = {
 	FIELD("maxConnections", F_COUNT, max_connections, "of clients, for each worker",
 		.dflt = "8192", .min = "1", .max = "1000000"),
 	FIELD("serverName", F_STRING, server_name, "server header", .dflt = "istio-envoy"),
+	FIELD("http2", F_OBJECT, http2, "see below", .object = &http2_type, .always = true),
 };
 static const struct object_type http_type = TYPE("Appliance spec.http", http_fields);
 #undef OBJECT

@@ -17,10 +17,10 @@ static const struct object_type tcp_type = TYPE("connectionPool.tcp", tcp_fields
 #undef OBJECT
 
 static const struct enum_value h2_upgrades[] = {
-	{"DEFAULT",        0, NULL				},
-	{"DO_NOT_UPGRADE", 0, NULL                                },
-	{"UPGRADE",        1, "services are spoken to in HTTP/1.1"},
-	{NULL,             0, NULL				},
+	{"DEFAULT",        H2_UPGRADE_DEFAULT, NULL},
+	{"DO_NOT_UPGRADE", H2_UPGRADE_NO,      NULL},
+	{"UPGRADE",        H2_UPGRADE_YES,     NULL},
+	{NULL,             0,		  NULL},
 };
 
 #define OBJECT pool_http
@@ -37,9 +37,11 @@ static const struct field http_fields[] = {
 		"of a connection without requests; absent: 1h"),
 	FIELD("h2UpgradePolicy", F_ENUM, h2_upgrade, "HTTP/2 to the service", .dflt = "DEFAULT",
 		.values = h2_upgrades),
-	NOTHING("useClientProtocol", NOT_ACTED_ON, "services are spoken to in HTTP/1.1"),
-	NOTHING("maxConcurrentStreams", NOT_ACTED_ON, "services are spoken to in HTTP/1.1"),
-	NOTHING("http2KeepAlive", NOT_ACTED_ON, "services are spoken to in HTTP/1.1"),
+	FIELD("useClientProtocol", F_BOOL, use_client_protocol,
+		"the version a request came by goes on", .dflt = "false"),
+	FIELD("maxConcurrentStreams", F_COUNT, max_concurrent_streams,
+		"requests at the same time on an HTTP/2 connection; 0: 1024", .max = "2147483647"),
+	NOTHING("http2KeepAlive", NOT_ACTED_ON, "TCP keepalive finds dead peers"),
 };
 static const struct object_type http_type = TYPE("connectionPool.http", http_fields);
 #undef OBJECT

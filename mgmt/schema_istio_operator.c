@@ -61,6 +61,12 @@ static const struct field proxy_fields[] = {
 static const struct object_type proxy_type = TYPE("meshConfig.defaultConfig", proxy_fields);
 #undef OBJECT
 
+static const struct enum_value h2_upgrades[] = {
+	{"DO_NOT_UPGRADE", 0, NULL},
+	{"UPGRADE",        1, NULL},
+	{NULL,             0, NULL},
+};
+
 #define OBJECT mesh_config
 static const struct field mesh_fields[] = {
 	FIELD("accessLogFile", F_STRING, access_log_file, "path of the access log; absent: none"),
@@ -94,7 +100,8 @@ static const struct field mesh_fields[] = {
 	NOTHING("protocolDetectionTimeout", NOT_ACTED_ON, "protocols are not guessed"),
 	NOTHING("dnsRefreshRate", NOT_ACTED_ON, "names are not resolved"),
 	NOTHING("localityLbSetting", NOT_ACTED_ON, "there are no localities"),
-	NOTHING("h2UpgradePolicy", NOT_ACTED_ON, "services are spoken to in HTTP/1.1"),
+	FIELD("h2UpgradePolicy", F_ENUM, h2_upgrade, "HTTP/2 to services", .dflt = "DO_NOT_UPGRADE",
+		.values = h2_upgrades),
 	NOTHING("outboundClusterStatName", NOT_ACTED_ON, "clusters have Istio's names"),
 	NOTHING("defaultServiceExportTo", NOT_ACTED_ON, "the default is *"),
 	NOTHING("defaultVirtualServiceExportTo", NOT_ACTED_ON, "the default is *"),

@@ -17,6 +17,7 @@ struct backend_port {
 	uint32_t number;
 	uint32_t target; // of a ServiceEntry; 0: 'number'
 	const char *name;
+	bool http2; // spoken by prior knowledge
 };
 
 // A Service, or one host of a ServiceEntry.

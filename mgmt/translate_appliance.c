@@ -192,6 +192,11 @@ static void translate_spec(const struct manifest *m, struct region *out,
 		.max_connections = http->max_connections,
 		.path_normalization = PATH_NORMALIZE_BASE,
 		.server_name = region_strdup(out, http->server_name),
+		.http2 =
+			{
+#define H2_LIMIT(member, yaml, default_, least, most, text) .member = http->http2->member,
+#include "router/h2_limits.def"
+			},
 	};
 	for (unsigned i = 0; i < spec->n_ports; i++) {
 		if (i == APPLIANCE_MAX_PORTS) {

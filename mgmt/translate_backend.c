@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define SERVICE_NAME_LABEL "kubernetes.io/service-name"
 
@@ -14,6 +15,21 @@ static struct backend *add_backend(struct translation *t)
 	t->backends = region_grow(t->work, t->backends, t->n_backends, sizeof(*t->backends));
 	t->backends[t->n_backends] = (struct backend){0};
 	return &t->backends[t->n_backends++];
+}
+
+// True for the protocols that are HTTP/2 (reference 3.3): alone, or as what a port's name begins with.
+static bool is_http2(const char *protocol)
+{
+	static const char *const names[] = {"http2", "grpc", "grpc-web", "kubernetes.io/h2c"};
+
+	for (unsigned i = 0; i < COUNT_OF(names); i++) {
+		size_t len = strlen(names[i]);
+
+		if (strncasecmp(protocol, names[i], len) == 0
+			&& (protocol[len] == '\0' || protocol[len] == '-'))
+			return true;
+	}
+	return false;
 }
 
 static void add_service(struct translation *t, const struct service *s)
@@ -29,8 +45,10 @@ static void add_service(struct translation *t, const struct service *s)
 		const struct service_port *p = &s->spec->ports[i];
 
 		if (strcmp(p->protocol, "UDP") != 0)
-			b->ports[b->n_ports++] =
-				(struct backend_port){.number = p->port, .name = p->name};
+			b->ports[b->n_ports++] = (struct backend_port){.number = p->port,
+				.name = p->name,
+				.http2 = is_http2(
+					p->app_protocol[0] != '\0' ? p->app_protocol : p->name)};
 	}
 }
 
@@ -47,8 +65,10 @@ static void add_service_entry(struct translation *t, const struct service_entry 
 		for (unsigned i = 0; i < e->spec->n_ports; i++) {
 			const struct service_entry_port *p = &e->spec->ports[i];
 
-			b->ports[b->n_ports++] = (struct backend_port){
-				.number = p->number, .target = p->target_port, .name = p->name};
+			b->ports[b->n_ports++] = (struct backend_port){.number = p->number,
+				.target = p->target_port,
+				.name = p->name,
+				.http2 = is_http2(p->protocol)};
 		}
 	}
 }

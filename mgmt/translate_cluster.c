@@ -207,6 +207,21 @@ static void translate_pool(
 	to->max_requests_per_connection = http != NULL ? http->max_requests_per_connection : 0;
 }
 
+// Reference 3.3: useClientProtocol wins over the port's protocol, which needs no upgrade.
+static void translate_protocol(const struct translation *t, const struct wanted_cluster *c,
+	const struct pool_http *http, struct cluster_config *to)
+{
+	int upgrade = http != NULL ? http->h2_upgrade : H2_UPGRADE_DEFAULT;
+
+	if (upgrade == H2_UPGRADE_DEFAULT)
+		upgrade = t->mesh->h2_upgrade;
+	if (http != NULL && http->use_client_protocol)
+		to->protocol = CLUSTER_PROTOCOL_CLIENTS;
+	else if (c->port->http2 || upgrade == H2_UPGRADE_YES)
+		to->protocol = CLUSTER_HTTP_2;
+	to->max_concurrent_streams = http != NULL ? http->max_concurrent_streams : 0;
+}
+
 // Reference 3.6, "Translation".
 static void translate_outlier(
 	const struct translation *t, const struct outlier_detection *o, struct cluster_config *to)
@@ -252,6 +267,7 @@ static void translate_cluster(
 	to->lb = blocks.load_balancer != NULL ? (enum lb_policy)blocks.load_balancer->simple
 					      : LB_LEAST_REQUEST;
 	translate_pool(t, blocks.pool, to);
+	translate_protocol(t, c, blocks.pool != NULL ? blocks.pool->http : NULL, to);
 	translate_outlier(t, blocks.outlier, to);
 	backend_endpoints(t, c, subset != NULL ? subset->labels : NULL,
 		subset != NULL ? subset->n_labels : 0, to);

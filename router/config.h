@@ -202,6 +202,13 @@ struct outlier_config { // reference 3.6
 	bool always_eject_one; // in a cluster of two or more (design.md section 7)
 };
 
+// What is spoken to endpoints.
+enum cluster_protocol {
+	CLUSTER_HTTP_1,
+	CLUSTER_HTTP_2,           // by prior knowledge
+	CLUSTER_PROTOCOL_CLIENTS, // what the request came by
+};
+
 struct cluster_config {
 	const char
 		*name; // "outbound|80||checkout.default.svc.cluster.local"; identity across reloads
@@ -220,7 +227,9 @@ struct cluster_config {
 	uint32_t max_requests;
 	uint32_t max_retries;
 	uint32_t max_requests_per_connection; // 0: no limit
-	uint32_t panic_threshold_percent;     // minHealthPercent; 0: no panic mode
+	enum cluster_protocol protocol;
+	uint32_t max_concurrent_streams;  // of a connection; 0: 1024
+	uint32_t panic_threshold_percent; // minHealthPercent; 0: no panic mode
 	struct outlier_config outlier;
 };
 

@@ -9,8 +9,6 @@
 // Between the two GOAWAYs of a drain: requests that were on the way when the first one left have
 // come by then (RFC 9113, 6.8).
 #define GOAWAY_US  1000000u
-// When bytes that found no memory are offered again.
-#define STARVED_US 5000u
 
 enum goaway {
 	GOAWAY_NONE,
@@ -103,7 +101,7 @@ static void on_turn(struct h2_session *h, uint64_t now_us)
 	if (h->n_used > 0)
 		c->idle_since_us = now_us;
 	if (h->starved)
-		timer_arm(c->worker->timers, &c->timer, now_us + STARVED_US);
+		timer_arm(c->worker->timers, &c->timer, now_us + H2_STARVED_US);
 	else if (h->receiving != NULL && http->head_timeout_us > 0)
 		timer_arm(
 			c->worker->timers, &c->timer, h->section_start_us + http->head_timeout_us);
@@ -208,7 +206,7 @@ uint64_t h2_server_check(struct downstream *c, bool *gone, uint64_t now_us)
 	h->now_us = now_us;
 	if (h->starved) {
 		h2_session_wake_all(h);
-		next = earlier(next, now_us + STARVED_US);
+		next = earlier(next, now_us + H2_STARVED_US);
 	}
 	if (c->worker->draining)
 		h2_server_drain(c, now_us);

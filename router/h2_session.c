@@ -343,7 +343,8 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code,
 		count_early_reset(h);
 	if (s->stream.exchange == NULL)
 		h2_stream_free(&s);
-	else if (s->out_left && s->in_ended)
+	else if (h->role->is_server ? s->out_left : s->in_ended)
+		// The answer is whole: the stream ended as it should.
 		exchange_on_progress(s->stream.exchange);
 	else
 		h->role->on_closed(s, error_code);

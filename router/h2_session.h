@@ -32,6 +32,9 @@
 struct h2_session;
 struct h2_stream;
 
+// When bytes that found no memory are offered again.
+#define H2_STARVED_US 5000u
+
 enum h2_abuse {
 #define H2_ABUSE(name, counter) H2_ABUSE_##name,
 #include "router/h2_abuse.def"
