@@ -8,7 +8,7 @@
 
 // Between the two GOAWAYs of a drain: requests that were on the way when the first one left have
 // come by then (RFC 9113, 6.8).
-#define GOAWAY_US  1000000u
+#define GOAWAY_US 1000000u
 
 enum goaway {
 	GOAWAY_NONE,
@@ -163,6 +163,9 @@ uint32_t h2_server_cut(struct downstream *c)
 		exchange_on_downstream_end(s->stream.exchange, DOWNSTREAM_CUT, NULL);
 		n++;
 	}
+	c->h2->ending = true;
+	nghttp2_session_terminate_session(c->h2->ng, NGHTTP2_NO_ERROR);
+	h2_session_wake(c->h2);
 	return n;
 }
 

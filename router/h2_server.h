@@ -26,7 +26,7 @@ uint32_t h2_server_n_requests(const struct downstream *c);
 // Says GOAWAY, first without a last stream so that requests that are on the way still come in, then
 // with one. The connection ends when its requests have.
 void h2_server_drain(struct downstream *c, uint64_t now_us);
-// Cuts every request; returns how many.
+// Cuts every request and then the connection; returns how many requests there were.
 uint32_t h2_server_cut(struct downstream *c);
 // The timer: what took too long is ended. Returns when to look again. The connection may be gone if
 // it has no requests: '*gone'.

@@ -98,11 +98,6 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 		h->n_empty = 0;
 	}
 	switch (hd->type) {
-	case NGHTTP2_HEADERS: h->n_continuations = 0; break;
-	case NGHTTP2_CONTINUATION:
-		if (++h->n_continuations > h->limits.max_continuations)
-			h2_session_punish(h, H2_ABUSE_CONTINUATIONS);
-		break;
 	case NGHTTP2_PRIORITY:
 	case NGHTTP2_PRIORITY_UPDATE:
 		if (++h->n_priority > h->limits.max_priority_frames * (1 + h->n_opened))
@@ -204,6 +199,16 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
 	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
+// Counts a message that breaks a rule, once.
+static void note_violation(struct h2_session *h, struct h2_stream *s)
+{
+	if (s != NULL && s->bad)
+		return;
+	stat_inc(&h->worker->stats->h2_messaging_errors);
+	if (s != NULL)
+		s->bad = true;
+}
+
 static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, nghttp2_rcbuf *name,
 	nghttp2_rcbuf *value, uint8_t flags, void *arg)
 {
@@ -214,7 +219,7 @@ static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, ng
 	(void)value;
 	(void)flags;
 	// Left to itself nghttp2 would drop the field and pass the rest.
-	stat_inc(&h->worker->stats->h2_messaging_errors);
+	note_violation(h, s);
 	if (s != NULL)
 		h2_stream_reset(s, NGHTTP2_PROTOCOL_ERROR);
 	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -224,15 +229,16 @@ static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int
 {
 	struct h2_session *h = arg;
 
-	(void)ng;
 	if (frame->hd.type == NGHTTP2_HEADERS || error == NGHTTP2_ERR_HTTP_MESSAGING
 		|| error == NGHTTP2_ERR_HTTP_HEADER)
-		stat_inc(&h->worker->stats->h2_messaging_errors);
+		note_violation(h, stream_by_id(ng, frame->hd.stream_id));
 	return 0;
 }
 
 static void message_ended(struct h2_stream *s)
 {
+	if (s->reset_sent)
+		return;
 	s->in_ended = true;
 	if (s->stream.exchange != NULL)
 		exchange_on_progress(s->stream.exchange);
@@ -243,7 +249,7 @@ static void take_trailers(struct h2_session *h, struct h2_stream *s)
 	if (s->stream.exchange == NULL)
 		return;
 	if (s->too_large || h2_fields_trailers(h->fields) != NULL) {
-		stat_inc(&h->worker->stats->h2_messaging_errors);
+		note_violation(h, s);
 		h2_stream_reset(s, NGHTTP2_PROTOCOL_ERROR);
 		return;
 	}
@@ -251,6 +257,14 @@ static void take_trailers(struct h2_session *h, struct h2_stream *s)
 		return;
 	s->trailers_memory = h->fields;
 	s->stream.trailers = h->fields;
+	h->fields = NULL;
+}
+
+// Nothing is received of a field section any more.
+static void drop_section(struct h2_session *h)
+{
+	h->receiving = NULL;
+	pool_put(&h->worker->trailers, h->fields);
 	h->fields = NULL;
 }
 
@@ -264,10 +278,7 @@ static void section_ended(struct h2_session *h, struct h2_stream *s, bool end)
 	}
 	if (end)
 		message_ended(s);
-	if (h->fields != NULL) {
-		pool_put(&h->worker->trailers, h->fields);
-		h->fields = NULL;
-	}
+	drop_section(h);
 }
 
 static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
@@ -338,6 +349,8 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code,
 	if (s == NULL)
 		return 0;
 	s->known = false;
+	if (h->receiving == s)
+		drop_section(h);
 	h->n_closed++;
 	if (!s->out_left)
 		count_early_reset(h);
@@ -418,6 +431,24 @@ static void send_frames(struct h2_session *h)
 	}
 }
 
+// nghttp2 cannot go on: the peer is told why, if it can be told anything.
+static void give_up(struct h2_session *h, int error)
+{
+	switch (error) {
+	case NGHTTP2_ERR_TOO_MANY_CONTINUATIONS:
+		h2_session_punish(h, H2_ABUSE_CONTINUATIONS);
+		break;
+	case NGHTTP2_ERR_FLOODED: h2_session_punish(h, H2_ABUSE_CONTROL); break;
+	case NGHTTP2_ERR_NOMEM: break; // counted in the turn
+	default:
+		stat_inc(&h->worker->stats->h2_frame_errors);
+		nghttp2_session_terminate_session(h->ng, NGHTTP2_PROTOCOL_ERROR);
+	}
+	h->broken = true;
+	send_frames(h);
+	die(h);
+}
+
 static void receive_frames(struct h2_session *h)
 {
 	size_t done = 0;
@@ -432,11 +463,7 @@ static void receive_frames(struct h2_session *h)
 			b.len = READ_MAX - done;
 		n = nghttp2_session_mem_recv(h->ng, b.ptr, b.len);
 		if (n < 0) {
-			h->broken = true;
-			if (n != NGHTTP2_ERR_NOMEM)
-				stat_inc(&h->worker->stats->h2_frame_errors);
-			send_frames(h);
-			die(h);
+			give_up(h, (int)n);
 			return;
 		}
 		stream_consume(h->io, (size_t)n);
@@ -486,6 +513,8 @@ static void turn(struct ready *r, uint64_t now_us)
 		h->broken = true;
 		die(h);
 	}
+	if (h->ending && h->n_used == 0)
+		die(h);
 	// Everything said and nothing more to hear: GOAWAY was sent, by us or by nghttp2 for an
 	// error of the peer.
 	if (!h->dead && h->out.len == 0 && !nghttp2_session_want_read(h->ng)
@@ -601,6 +630,7 @@ struct h2_session *h2_session_new(struct router_worker *w, const struct h2_role 
 	list_init(&h->streams);
 	ready_init(&h->ready, turn);
 	h2_memory_init(&h->memory, MEMORY_MAX);
+	nghttp2_option_set_max_continuations(w->h2->option, h->limits.max_continuations);
 	error = role->is_server ? nghttp2_session_server_new3(
 			&h->ng, w->h2->callbacks, h, w->h2->option, &h->memory.mem)
 				: nghttp2_session_client_new3(

@@ -79,6 +79,7 @@ struct h2_session {
 	bool io_closed;    // the stream below reported its end
 	bool dead;         // no frame comes or goes any more
 	bool punished;
+	bool ending;  // ours to end now, whatever is left to be sent
 	bool broken;  // the peer's frames are not HTTP/2
 	bool goaway;  // the peer said it
 	bool starved; // a pool was empty as bytes were to be queued; streams are to be woken
@@ -88,7 +89,6 @@ struct h2_session {
 	struct http_fields *fields; // of the pool 'trailers'
 	uint64_t section_start_us;
 	uint32_t section_bytes;
-	uint32_t n_continuations;
 
 	// counts for the limits
 	uint64_t n_opened;

@@ -1,0 +1,381 @@
+// HTTP/2 clients that want to make work for nothing: each is ended at its limit, with ENHANCE_YOUR_CALM and a counter of its
+// own, and holds little until then. A client beside it goes on.
+
+#include "tests/h2_peer.h"
+
+struct flood {
+	struct rig *r;
+	struct h2_peer *attacker;
+	struct h2_peer *other;
+	uint32_t next_id;
+};
+
+static struct flood flood_new(void)
+{
+	struct flood f = {.r = rig_new(), .next_id = 1};
+
+	rig_start(f.r);
+	f.attacker = peer_client(f.r);
+	f.other = peer_client(f.r);
+	return f;
+}
+
+static bool is_over(const struct flood *f)
+{
+	return fake_pair_fate(f->r->clients[0], 0) != FAKE_OPEN;
+}
+
+static void frame(
+	struct flood *f, uint8_t type, uint8_t flags, uint32_t id, const void *payload, size_t len)
+{
+	if (!is_over(f) && stream_room(f->attacker->io) > len + 9)
+		peer_raw(f->attacker, type, flags, id, payload, len);
+}
+
+static void open_stream(struct flood *f, bool end)
+{
+	uint8_t block[200];
+	size_t n = peer_pseudo(block);
+
+	frame(f, NGHTTP2_HEADERS,
+		(uint8_t)(NGHTTP2_FLAG_END_HEADERS | (end ? NGHTTP2_FLAG_END_STREAM : 0)),
+		f->next_id, block, n);
+	f->next_id += 2;
+}
+
+static void ends_calmed(struct flood *f, const uint64_t *counter)
+{
+	unsigned upstream;
+
+	peer_pump(f->attacker);
+	if (f->attacker->n_goaways == 0)
+		fail_msg("no GOAWAY");
+	assert_int_equal(f->attacker->goaway_code, NGHTTP2_ENHANCE_YOUR_CALM);
+	assert_true(is_over(f));
+	assert_int_equal(*counter, 1);
+	upstream = f->r->n_upstreams;
+	peer_request(f->other, "GET", "/", NULL, -1);
+	for (unsigned i = 0; i < f->r->n_upstreams; i++) {
+		if (i >= upstream || !rig_upstream_closed(f->r, i))
+			rig_upstream_says(
+				f->r, i, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+	}
+	peer_pump(f->other);
+	assert_string_equal(peer_find(f->other, 1)->body, "ok");
+	rig_assert_quiet(f->r);
+	peer_free(&f->attacker);
+	peer_free(&f->other);
+	rig_done(&f->r);
+}
+
+// CVE-2023-44487.
+static void rapid_reset_ends(void)
+{
+	struct flood f = flood_new();
+	const uint8_t cancel[4] = {0, 0, 0, NGHTTP2_CANCEL};
+	unsigned n;
+
+	for (n = 0; n < 2000 && !is_over(&f); n++) {
+		open_stream(&f, true);
+		frame(&f, NGHTTP2_RST_STREAM, 0, f.next_id - 2, cancel, 4);
+		if (n % 10 == 9)
+			peer_pump(f.attacker);
+	}
+	assert_true(n >= 500 && n <= 520);
+	ends_calmed(&f, &f.r->stats.h2_flood_early_resets);
+}
+
+// Many at once: what one read brings is bounded by what may be open.
+static void resets_of_one_read_do_not_empty_the_pools(void)
+{
+	struct flood f = flood_new();
+	const uint8_t cancel[4] = {0, 0, 0, NGHTTP2_CANCEL};
+
+	for (unsigned i = 0; i < 400; i++) {
+		open_stream(&f, true);
+		frame(&f, NGHTTP2_RST_STREAM, 0, f.next_id - 2, cancel, 4);
+	}
+	peer_pump(f.attacker);
+	assert_true(f.r->worker->exchanges.n_used_max <= 101);
+	assert_int_equal(f.r->stats.exchange_pool_empty, 0);
+	assert_true(f.r->stats.h2_streams_refused >= 200);
+	rig_assert_quiet(f.r);
+	peer_free(&f.attacker);
+	peer_free(&f.other);
+	rig_done(&f.r);
+}
+
+// CVE-2025-8671: the client makes us send the RST_STREAM.
+static void made_resets_end(void)
+{
+	struct flood f = flood_new();
+	const uint8_t too_much[4] = {0x7f, 0xff, 0xff, 0xff}; // FLOW_CONTROL_ERROR of the stream
+
+	for (unsigned i = 0; i < 2000 && !is_over(&f); i++) {
+		open_stream(&f, true);
+		frame(&f, NGHTTP2_WINDOW_UPDATE, 0, f.next_id - 2, too_much, 4);
+		if (i % 10 == 9)
+			peer_pump(f.attacker);
+	}
+	ends_calmed(&f, &f.r->stats.h2_flood_early_resets);
+}
+
+// CVE-2019-9512, CVE-2019-9515.
+static void ping_flood_ends(void)
+{
+	struct flood f = flood_new();
+
+	for (unsigned i = 0; i < 3000 && !is_over(&f); i++) {
+		frame(&f, NGHTTP2_PING, 0, 0, "12345678", 8);
+		if (i % 100 == 99)
+			peer_pump(f.attacker);
+	}
+	ends_calmed(&f, &f.r->stats.h2_flood_control);
+}
+
+static void settings_flood_ends(void)
+{
+	struct flood f = flood_new();
+
+	for (unsigned i = 0; i < 3000 && !is_over(&f); i++) {
+		frame(&f, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
+		if (i % 100 == 99)
+			peer_pump(f.attacker);
+	}
+	ends_calmed(&f, &f.r->stats.h2_flood_control);
+}
+
+static void pings_now_and_then_are_answered(void)
+{
+	struct flood f = flood_new();
+
+	for (unsigned i = 0; i < 3000; i++) {
+		frame(&f, NGHTTP2_PING, 0, 0, "12345678", 8);
+		rig_pass_ms(f.r, 20);
+		peer_pump(f.attacker);
+	}
+	assert_false(is_over(&f));
+	assert_true(f.attacker->n_frames[NGHTTP2_PING] >= 3000);
+	peer_free(&f.attacker);
+	peer_free(&f.other);
+	rig_done(&f.r);
+}
+
+// CVE-2019-9513.
+static void priority_flood_ends(void)
+{
+	struct flood f = flood_new();
+	const uint8_t priority[5] = {0, 0, 0, 0, 1};
+
+	for (unsigned i = 0; i < 300 && !is_over(&f); i++)
+		frame(&f, NGHTTP2_PRIORITY, 0, 2 * i + 1, priority, 5);
+	ends_calmed(&f, &f.r->stats.h2_flood_priority);
+}
+
+static void window_update_flood_ends(void)
+{
+	struct flood f = flood_new();
+	const uint8_t one[4] = {0, 0, 0, 1};
+
+	for (unsigned i = 0; i < 300 && !is_over(&f); i++)
+		frame(&f, NGHTTP2_WINDOW_UPDATE, 0, 0, one, 4);
+	ends_calmed(&f, &f.r->stats.h2_flood_window_updates);
+}
+
+// CVE-2019-9518.
+static void empty_data_flood_ends(void)
+{
+	struct flood f = flood_new();
+
+	open_stream(&f, false);
+	for (unsigned i = 0; i < 10 && !is_over(&f); i++)
+		frame(&f, NGHTTP2_DATA, 0, 1, NULL, 0);
+	ends_calmed(&f, &f.r->stats.h2_flood_empty_frames);
+}
+
+// CVE-2024-27316.
+static void continuation_flood_ends(void)
+{
+	struct flood f = flood_new();
+	uint8_t block[200];
+	size_t n = peer_pseudo(block);
+
+	frame(&f, NGHTTP2_HEADERS, 0, 1, block, n);
+	n = peer_literal(block, BYTES("x"), BYTES("y"));
+	for (unsigned i = 0; i < 100 && !is_over(&f); i++) {
+		frame(&f, NGHTTP2_CONTINUATION, 0, 1, block, n);
+		peer_pump(f.attacker);
+	}
+	ends_calmed(&f, &f.r->stats.h2_flood_continuations);
+}
+
+// An HPACK bomb: one large field in the table, then one byte for each time it comes again.
+static void hpack_bomb_ends(void)
+{
+	struct flood f = flood_new();
+	static uint8_t block[16000];
+	size_t n = peer_pseudo(block);
+
+	block[n++] = 0x40; // literal, into the table
+	block[n++] = 1;
+	block[n++] = 'x';
+	block[n++] = 0x7f; // length 3900
+	block[n++] = (uint8_t)((3900 - 127) % 128 + 128);
+	block[n++] = (uint8_t)((3900 - 127) / 128);
+	memset(block + n, 'v', 3900);
+	n += 3900;
+	while (n < sizeof(block))
+		block[n++] = 0x80 | 62;
+	frame(&f, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1, block, n);
+	peer_pump(f.attacker);
+	assert_true(f.r->worker->chunks.n_used_max <= 40);
+	ends_calmed(&f, &f.r->stats.h2_flood_fields);
+}
+
+static void slow_head_ends(void)
+{
+	struct flood f = flood_new();
+	uint8_t block[200];
+	size_t n = peer_pseudo(block);
+
+	frame(&f, NGHTTP2_HEADERS, 0, 1, block, n);
+	peer_pump(f.attacker);
+	rig_pass_ms(f.r, 14000);
+	assert_false(is_over(&f));
+	rig_pass_ms(f.r, 1100);
+	peer_pump(f.attacker);
+	assert_true(is_over(&f));
+	assert_int_equal(rig_hcm(f.r)->downstream_rq_timeout, 1);
+	rig_assert_quiet(f.r);
+	peer_free(&f.attacker);
+	peer_free(&f.other);
+	rig_done(&f.r);
+}
+
+static void streams_that_do_not_move_are_reset(void)
+{
+	struct rig *r = rig_new();
+	struct h2_peer *p;
+	static char head[] = "HTTP/1.1 200 OK\r\ncontent-length: 50000\r\n\r\n";
+	static char body[50000];
+
+	memset(body, 'x', sizeof(body));
+	r->config.http.body_timeout_us = 5000000;
+	rig_start(r);
+	p = peer_new(r, rig_client_stream(r, rig_client(r)), false, 100, 0); // no window
+	peer_request(p, "GET", "/", NULL, -1);
+	rig_upstream_says(r, 0, head);
+	fake_put(rig_upstream_stream(r, 0), bytes_of(body, sizeof(body)));
+	rig_pass_ms(r, 4000);
+	assert_false(rig_upstream_closed(r, 0));
+	assert_true(r->worker->chunks.n_used < 10);
+	rig_pass_ms(r, 8000);
+	peer_pump(p);
+	assert_true(peer_find(p, 1)->reset);
+	assert_true(rig_upstream_closed(r, 0));
+	rig_assert_log(r, "200 SI stream_idle_timeout 0 16384");
+	rig_assert_quiet(r);
+	peer_free(&p);
+	rig_done(&r);
+}
+
+static void idle_connection_is_closed(void)
+{
+	struct rig *r = rig_new();
+	struct h2_peer *p;
+
+	r->config.http.idle_timeout_us = 5000000;
+	rig_start(r);
+	p = peer_client(r);
+	rig_pass_ms(r, 11000);
+	peer_pump(p);
+	assert_int_equal(p->n_goaways, 1);
+	assert_int_equal(p->goaway_code, NGHTTP2_NO_ERROR);
+	assert_true(rig_client_closed(r, 0));
+	assert_int_equal(rig_hcm(r)->downstream_cx_idle_timeout, 1);
+	peer_free(&p);
+	rig_done(&r);
+}
+
+// Frames that break RFC 9113: which error of the connection.
+static const struct bad_frame {
+	const char *what;
+	uint8_t type;
+	uint8_t flags;
+	uint32_t id;
+	const char *payload;
+	size_t len;
+	uint32_t code;
+} bad_frames[] = {
+	{"DATA on stream 0 (6.1)",                 NGHTTP2_DATA,          0,  0, "x",                    1, NGHTTP2_PROTOCOL_ERROR},
+	{"DATA on an idle stream (5.1)",           NGHTTP2_DATA,          0,  1, "x",                    1, NGHTTP2_PROTOCOL_ERROR},
+	{"HEADERS on stream 0 (6.2)",              NGHTTP2_HEADERS,       4,  0, "\x82",                 1, NGHTTP2_PROTOCOL_ERROR},
+	{"HEADERS of an even stream (5.1.1)",      NGHTTP2_HEADERS,       5,  2, "\x82\x86\x84",         3,
+         NGHTTP2_PROTOCOL_ERROR												   },
+	{"HEADERS padded beyond its length (6.2)", NGHTTP2_HEADERS,       13, 1, "\x09\x82",             2,
+         NGHTTP2_PROTOCOL_ERROR												   },
+	{"PRIORITY of another length (6.3)",       NGHTTP2_PRIORITY,      0,  1, "1234",                 4,
+         NGHTTP2_FRAME_SIZE_ERROR												 },
+	{"RST_STREAM on an idle stream (6.4)",     NGHTTP2_RST_STREAM,    0,  1, "\0\0\0\0",             4,
+         NGHTTP2_PROTOCOL_ERROR												   },
+	{"RST_STREAM of another length (6.4)",     NGHTTP2_RST_STREAM,    0,  1, "\0\0\0",               3,
+         NGHTTP2_FRAME_SIZE_ERROR												 },
+	{"SETTINGS on a stream (6.5)",             NGHTTP2_SETTINGS,      0,  1, "",                     0, NGHTTP2_PROTOCOL_ERROR},
+	{"SETTINGS of an odd length (6.5)",        NGHTTP2_SETTINGS,      0,  0, "12345",                5,
+         NGHTTP2_FRAME_SIZE_ERROR												 },
+	{"SETTINGS ACK with content (6.5)",        NGHTTP2_SETTINGS,      1,  0, "123456",               6,
+         NGHTTP2_FRAME_SIZE_ERROR												 },
+	{"ENABLE_PUSH of 2 (6.5.2)",               NGHTTP2_SETTINGS,      0,  0, "\0\2\0\0\0\2",         6,
+         NGHTTP2_PROTOCOL_ERROR												   },
+	{"window over 2^31-1 (6.5.2)",             NGHTTP2_SETTINGS,      0,  0, "\0\4\x80\0\0\0",       6,
+         NGHTTP2_FLOW_CONTROL_ERROR											       },
+	{"frame size below 2^14 (6.5.2)",          NGHTTP2_SETTINGS,      0,  0, "\0\5\0\0\0\1",         6,
+         NGHTTP2_PROTOCOL_ERROR												   },
+	{"PUSH_PROMISE from a client (8.4)",       NGHTTP2_PUSH_PROMISE,  4,  1, "\0\0\0\2\x82",         5,
+         NGHTTP2_PROTOCOL_ERROR												   },
+	{"PING on a stream (6.7)",                 NGHTTP2_PING,          0,  1, "12345678",             8, NGHTTP2_PROTOCOL_ERROR},
+	{"PING of another length (6.7)",           NGHTTP2_PING,          0,  0, "1234567",              7,
+         NGHTTP2_FRAME_SIZE_ERROR												 },
+	{"GOAWAY on a stream (6.8)",               NGHTTP2_GOAWAY,        0,  1, "\0\0\0\0\0\0\0\0",     8,
+         NGHTTP2_PROTOCOL_ERROR												   },
+	{"WINDOW_UPDATE of 0 (6.9)",               NGHTTP2_WINDOW_UPDATE, 0,  0, "\0\0\0\0",             4,
+         NGHTTP2_PROTOCOL_ERROR												   },
+	{"WINDOW_UPDATE over 2^31-1 (6.9.1)",      NGHTTP2_WINDOW_UPDATE, 0,  0, "\x7f\xff\xff\xff",     4,
+         NGHTTP2_FLOW_CONTROL_ERROR											       },
+	{"WINDOW_UPDATE on an idle stream (5.1)",  NGHTTP2_WINDOW_UPDATE, 0,  1, "\0\0\0\1",             4,
+         NGHTTP2_PROTOCOL_ERROR												   },
+	{"CONTINUATION of nothing (6.10)",         NGHTTP2_CONTINUATION,  4,  1, "\x82",                 1,
+         NGHTTP2_PROTOCOL_ERROR												   },
+	{"HPACK index that is not there (4.3)",    NGHTTP2_HEADERS,       5,  1, "\xff\x7f",             2,
+         NGHTTP2_COMPRESSION_ERROR												},
+	{"HPACK table over its size (4.3)",        NGHTTP2_HEADERS,       5,  1, "\x3f\xff\xff\x7f\x82", 5,
+         NGHTTP2_COMPRESSION_ERROR												},
+};
+
+static void frames_that_break_the_protocol_end_the_connection(void)
+{
+	for (unsigned i = 0; i < sizeof(bad_frames) / sizeof(bad_frames[0]); i++) {
+		const struct bad_frame *b = &bad_frames[i];
+		struct flood f = flood_new();
+
+		frame(&f, b->type, b->flags, b->id, b->payload, b->len);
+		peer_pump(f.attacker);
+		if (f.attacker->n_goaways == 0 || f.attacker->goaway_code != b->code)
+			fail_msg("%s: GOAWAY %u with %u, not %u", b->what, f.attacker->n_goaways,
+				f.attacker->goaway_code, b->code);
+		if (!is_over(&f))
+			fail_msg("%s: the connection goes on", b->what);
+		assert_int_equal(f.r->n_upstreams, 0);
+		rig_assert_quiet(f.r);
+		peer_free(&f.attacker);
+		peer_free(&f.other);
+		rig_done(&f.r);
+	}
+}
+
+TESTS(TEST(rapid_reset_ends), TEST(resets_of_one_read_do_not_empty_the_pools),
+	TEST(made_resets_end), TEST(ping_flood_ends), TEST(settings_flood_ends),
+	TEST(pings_now_and_then_are_answered), TEST(priority_flood_ends),
+	TEST(window_update_flood_ends), TEST(empty_data_flood_ends), TEST(continuation_flood_ends),
+	TEST(hpack_bomb_ends), TEST(slow_head_ends), TEST(streams_that_do_not_move_are_reset),
+	TEST(idle_connection_is_closed), TEST(frames_that_break_the_protocol_end_the_connection))
