@@ -161,6 +161,8 @@ struct tcp_conn *tcp_conn_new(struct tcp *t, const struct ip_endpoint *local,
 	c->rto_us = TCP_RTO_FIRST_US;
 	c->rto_at_us = TCP_NEVER;
 	c->ack_at_us = TCP_NEVER;
+	c->reorder_at_us = TCP_NEVER;
+	c->probe_at_us = TCP_NEVER;
 	c->keepalive_at_us = TCP_NEVER;
 	c->give_up_us = TCP_NEVER;
 	c->created_us = now_us;

@@ -1,5 +1,5 @@
 // What an ACK does: frees what arrived, measures the round trip, moves the windows, finds out what was
-// lost and starts to repair it (RFC 5681, 6582, 6675).
+// lost and starts to repair it (RFC 5681, 6582, 6675; tcp_rack.c).
 //
 // Each segment in flight is plain, SACKED, LOST, or LOST|AGAIN (sent again). The sums of the marks give
 // the 'pipe', what is believed to be in the network; that against the congestion window is the only
@@ -10,29 +10,13 @@
 
 #define DUP_THRESHOLD 3u
 
-static void unmark(struct tcp_conn *c, struct tcp_buf *b, uint32_t seq_len)
-{
-	if (b->flags & TCP_BUF_SACKED)
-		c->sacked_bytes -= seq_len;
-	if (b->flags & TCP_BUF_LOST)
-		c->lost_bytes -= seq_len;
-	if (b->flags & TCP_BUF_AGAIN)
-		c->again_bytes -= seq_len;
-}
-
-static void mark_lost(struct tcp_conn *c, struct rte_mbuf *m)
-{
-	tcp_buf(m)->flags |= TCP_BUF_LOST;
-	c->lost_bytes += tcp_buf_seq_len(m);
-}
-
 // The head was acknowledged up to 'ack', in its middle.
 static void trim_head(struct tcp_conn *c, uint32_t ack)
 {
 	struct tcp_buf *b = tcp_buf(c->sending.head);
 	uint16_t n = (uint16_t)(ack - b->seq);
 
-	unmark(c, b, n);
+	tcp_unmark(c, b, n);
 	b->seq += n;
 	b->off += n;
 	b->len -= n;
@@ -41,7 +25,8 @@ static void trim_head(struct tcp_conn *c, uint32_t ack)
 
 // Frees what 'ack' covers. Returns the time the newest of them took, if it was sent only once (Karn);
 // TCP_NEVER otherwise.
-static uint64_t free_acked(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
+static uint64_t free_acked(
+	struct tcp_conn *c, uint32_t ack, const struct tcp_options *opt, uint64_t now_us)
 {
 	uint64_t rtt_us = TCP_NEVER;
 	uint32_t n = 0;
@@ -55,9 +40,14 @@ static uint64_t free_acked(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
 				trim_head(c, ack);
 			break;
 		}
-		unmark(c, b, tcp_buf_seq_len(m));
-		rtt_us = b->n_tx == 1 && !(b->flags & TCP_BUF_SACKED) ? now_us - b->tx_us
-								      : TCP_NEVER;
+		tcp_unmark(c, b, tcp_buf_seq_len(m));
+		rtt_us = TCP_NEVER;
+		if (!(b->flags & TCP_BUF_SACKED)) {
+			if (b->n_tx == 1)
+				rtt_us = now_us - b->tx_us;
+			if (c->flags & TCP_F_SACK)
+				tcp_rack_delivered(c, b, tcp_buf_end(m), opt, now_us);
+		}
 		rte_pktmbuf_free(tcp_queue_pop(&c->sending));
 		n++;
 	}
@@ -65,12 +55,10 @@ static uint64_t free_acked(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
 	return rtt_us;
 }
 
-// Marks what the SACK blocks cover (RFC 2018, 5). Returns true if something is new. A block that does
-// not lie in what is in flight says nothing: old ones, D-SACKs, lies.
-static bool mark_sacked(struct tcp_conn *c, const struct tcp_options *opt)
+// Marks what the SACK blocks cover (RFC 2018, 5). A block that does not lie in what is in flight says
+// nothing: old ones, D-SACKs, lies.
+static void mark_sacked(struct tcp_conn *c, const struct tcp_options *opt, uint64_t now_us)
 {
-	bool any = false;
-
 	for (unsigned i = 0; i < opt->n_sack; i++) {
 		struct tcp_range r = opt->sack[i];
 
@@ -86,30 +74,10 @@ static bool mark_sacked(struct tcp_conn *c, const struct tcp_options *opt)
 			if (b->flags & TCP_BUF_SACKED || seq_lt(b->seq, r.left)
 				|| seq_lt(r.right, tcp_buf_end(m)))
 				continue;
-			unmark(c, b, seq_len);
+			tcp_unmark(c, b, seq_len);
 			b->flags = (uint8_t)((b->flags & TCP_BUF_FIN) | TCP_BUF_SACKED);
 			c->sacked_bytes += seq_len;
-			any = true;
-		}
-	}
-	return any;
-}
-
-// RFC 6675, IsLost(): three segments, or more than two full ones in bytes, arrived behind it.
-static void find_lost(struct tcp_conn *c)
-{
-	uint32_t bytes = c->sacked_bytes, n = 0;
-
-	for (struct rte_mbuf *m = c->sending.head; m != c->unsent; m = tcp_buf(m)->next)
-		n += !!(tcp_buf(m)->flags & TCP_BUF_SACKED);
-	for (struct rte_mbuf *m = c->sending.head; m != c->unsent; m = tcp_buf(m)->next) {
-		if (n < DUP_THRESHOLD && bytes <= (DUP_THRESHOLD - 1) * c->mss)
-			break;
-		if (tcp_buf(m)->flags & TCP_BUF_SACKED) {
-			n--;
-			bytes -= tcp_buf_seq_len(m);
-		} else if (!(tcp_buf(m)->flags & TCP_BUF_LOST)) {
-			mark_lost(c, m);
+			tcp_rack_delivered(c, b, tcp_buf_end(m), opt, now_us);
 		}
 	}
 }
@@ -123,6 +91,7 @@ static void enter_recovery(struct tcp_conn *c, uint64_t now_us)
 	c->ssthresh = c->cc->on_loss(c, tcp_in_flight(c), now_us);
 	c->cwnd = c->ssthresh;
 	c->rto_at_us = TCP_NEVER; // starts anew with the retransmission
+	c->probe_at_us = TCP_NEVER;
 	stat_inc(&c->tcp->stats->tcp_fast_recoveries);
 }
 
@@ -145,7 +114,7 @@ static void on_duplicate(struct tcp_conn *c, uint64_t now_us)
 	if (c->dup_acks >= DUP_THRESHOLD && !(c->flags & (TCP_F_RECOVERY | TCP_F_LOSS))
 		&& c->sending.head != c->unsent
 		&& !(tcp_buf(c->sending.head)->flags & TCP_BUF_LOST)) {
-		mark_lost(c, c->sending.head);
+		tcp_mark_lost(c, c->sending.head);
 		enter_recovery(c, now_us);
 		set_estimate(c);
 	}
@@ -157,6 +126,7 @@ static void on_partial_ack(struct tcp_conn *c, uint32_t acked, uint64_t now_us)
 	if (seq_le(c->recover, c->snd_una)) {
 		if (c->flags & TCP_F_RECOVERY)
 			c->cwnd = c->ssthresh;
+		tcp_rack_recovered(c);
 		c->flags &= ~(uint32_t)(TCP_F_RECOVERY | TCP_F_LOSS);
 		c->dup_acks = 0;
 		if (!(c->flags & TCP_F_SACK))
@@ -171,7 +141,7 @@ static void on_partial_ack(struct tcp_conn *c, uint32_t acked, uint64_t now_us)
 		c->dup_acks = n < c->dup_acks + 1u ? (uint16_t)(c->dup_acks + 1 - n) : 0;
 		if (c->sending.head != c->unsent
 			&& !(tcp_buf(c->sending.head)->flags & TCP_BUF_LOST))
-			mark_lost(c, c->sending.head);
+			tcp_mark_lost(c, c->sending.head);
 		set_estimate(c);
 	}
 }
@@ -191,10 +161,11 @@ void tcp_mark_all_lost(struct tcp_conn *c, uint64_t now_us)
 
 		if (b->flags & TCP_BUF_SACKED && !reneged)
 			continue;
-		unmark(c, b, tcp_buf_seq_len(m));
-		b->flags &= TCP_BUF_FIN;
-		mark_lost(c, m);
+		tcp_mark_lost(c, m);
 	}
+	c->reorder_at_us = TCP_NEVER;
+	c->probe_at_us = TCP_NEVER;
+	c->flags &= ~(uint32_t)(TCP_F_PROBED | TCP_F_PROBED_AGAIN);
 	if (probe) { // the peer's window is closed: no sign of congestion
 		stat_inc(&c->tcp->stats->tcp_window_probes);
 		return;
@@ -235,27 +206,22 @@ static void update_window(struct tcp_conn *c, const struct tcp_segment *seg, uin
 	c->backoff = 0;
 	c->rto_at_us = TCP_NEVER;
 	// The probe was thrown away by a full receiver. Nobody would send it again before the timeout.
-	if (head != c->unsent && !(tcp_buf(head)->flags & (TCP_BUF_LOST | TCP_BUF_SACKED)))
-		mark_lost(c, head);
-	else if (head != c->unsent && tcp_buf(head)->flags & TCP_BUF_AGAIN) {
-		unmark(c, tcp_buf(head), tcp_buf_seq_len(head));
-		tcp_buf(head)->flags &= TCP_BUF_FIN;
-		mark_lost(c, head);
-	}
+	if (head != c->unsent && !(tcp_buf(head)->flags & TCP_BUF_SACKED))
+		tcp_mark_lost(c, head);
 }
 
-static void on_new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
+static void on_new_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
-	uint32_t acked = ack - c->snd_una;
+	uint32_t acked = seg->ack - c->snd_una;
 	bool limited = c->flags & TCP_F_CWND_FULL || 2 * tcp_in_flight(c) >= c->cwnd;
-	uint64_t rtt_us = free_acked(c, ack, now_us);
+	uint64_t rtt_us = free_acked(c, seg->ack, &seg->opt, now_us);
 
-	c->snd_una = ack;
+	c->snd_una = seg->ack;
 	c->progress_us = now_us;
 	c->backoff = 0;
 	c->rto_at_us = TCP_NEVER; // tcp_output() starts it anew if something is left
 	if (rtt_us != TCP_NEVER)
-		tcp_rtt_sample(c, rtt_us);
+		tcp_rtt_sample(c, rtt_us, now_us);
 	if (c->flags & (TCP_F_RECOVERY | TCP_F_LOSS)) {
 		on_partial_ack(c, acked, now_us);
 	} else {
@@ -268,22 +234,60 @@ static void on_new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
 	tcp_check_writable(c);
 }
 
+void tcp_reorder_timeout(struct tcp_conn *c, uint64_t now_us)
+{
+	tcp_rack_find_lost(c, now_us);
+	if (c->lost_bytes > c->again_bytes)
+		enter_recovery(c, now_us);
+}
+
+// RFC 2883, 4: the first block lies below the ACK number or inside the second.
+static bool has_dsack(const struct tcp_segment *seg)
+{
+	const struct tcp_range *r = seg->opt.sack;
+
+	if (seg->opt.n_sack == 0)
+		return false;
+	return seq_le(r[0].right, seg->ack)
+		|| (seg->opt.n_sack > 1 && seq_le(r[1].left, r[0].left)
+			&& seq_le(r[0].right, r[1].right));
+}
+
+// The losses that SACK blocks tell of, by themselves or by the time that passed.
+static void find_losses(
+	struct tcp_conn *c, const struct tcp_segment *seg, bool duplicate, uint64_t now_us)
+{
+	bool dsack = has_dsack(seg);
+
+	if (dsack)
+		tcp_rack_dsack(c);
+	if (c->flags & TCP_F_PROBED && tcp_probe_acked(c, seg, dsack, duplicate)
+		&& !(c->flags & (TCP_F_RECOVERY | TCP_F_LOSS))) {
+		c->ssthresh = c->cc->on_loss(c, tcp_in_flight(c), now_us);
+		c->cwnd = c->ssthresh;
+	}
+	if (seg->opt.n_sack > 0)
+		mark_sacked(c, &seg->opt, now_us);
+	if (c->sacked_bytes == 0 && c->lost_bytes == 0) {
+		c->reorder_at_us = TCP_NEVER;
+		return;
+	}
+	tcp_reorder_timeout(c, now_us);
+}
+
 void tcp_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
-	bool sacked = false;
 	// RFC 5681, 2: nothing in it but the number that is acknowledged already.
-	bool duplicate = seg->ack == c->snd_una && seg->len == 0 && tcp_in_flight(c) > 0
-		&& !(seg->flags & RTE_TCP_FIN_FLAG) && seg->window << c->send_scale == c->snd_wnd;
+	bool duplicate = seg->ack == c->snd_una && seg->len == 0 && !(seg->flags & RTE_TCP_FIN_FLAG)
+		&& seg->window << c->send_scale == c->snd_wnd;
 
 	if (seq_lt(c->snd_una, seg->ack))
-		on_new_ack(c, seg->ack, now_us);
-	if (seg->opt.n_sack > 0 && c->flags & TCP_F_SACK)
-		sacked = mark_sacked(c, &seg->opt);
-	if (sacked || (c->sacked_bytes > 0 && c->flags & TCP_F_SACK)) {
-		find_lost(c);
-		if (c->lost_bytes > c->again_bytes)
-			enter_recovery(c, now_us);
-	} else if (!(c->flags & TCP_F_SACK) && duplicate) {
+		on_new_ack(c, seg, now_us);
+	if (c->flags & TCP_F_SACK) {
+		if (seg->opt.n_sack > 0 || c->sacked_bytes + c->lost_bytes > 0
+			|| c->flags & TCP_F_PROBED || c->reorder_at_us != TCP_NEVER)
+			find_losses(c, seg, duplicate, now_us);
+	} else if (duplicate && tcp_in_flight(c) > 0) {
 		on_duplicate(c, now_us);
 	}
 	update_window(c, seg, now_us);

@@ -3,6 +3,7 @@
 //
 //     tcp_input (tcp_in.c)  parse, find the connection, RFC 9293 3.10.7
 //         tcp_ack.c         what an ACK frees, marks lost, opens
+//         tcp_rack.c        what is lost, by time; the probe for a lost tail
 //         tcp_receive.c     data in order and out of order, SACK blocks, FIN
 //         tcp_listen.c      SYNs to listeners, active opens, local ports
 //         tcp_time_wait.c   what is left of a closed connection
@@ -62,13 +63,16 @@ enum tcp_flag {
 	TCP_F_RECOVERY = 1 << 8, // fast recovery until una reaches 'recover'
 	TCP_F_LOSS = 1 << 9,     // after a timeout, until una reaches 'recover'
 	TCP_F_WANT_WRITE = 1 << 10,
-	TCP_F_SYN_DUE = 1 << 11,     // SYN or SYN-ACK has to be sent
-	TCP_F_STARVED = 1 << 12,     // on the stack's list of those that wait for buffers
-	TCP_F_ACCEPTING = 1 << 13,   // handshake done, owner not yet asked
-	TCP_F_CWND_FULL = 1 << 14,   // the congestion window was the limit
-	TCP_F_FIRST_AGAIN = 1 << 17, // recovery began: one goes out whatever the window says
-	TCP_F_FIN_MADE = 1 << 15,    // the FIN is part of the send queue
-	TCP_F_SCALE = 1 << 16,       // negotiated
+	TCP_F_SYN_DUE = 1 << 11,      // SYN or SYN-ACK has to be sent
+	TCP_F_STARVED = 1 << 12,      // on the stack's list of those that wait for buffers
+	TCP_F_ACCEPTING = 1 << 13,    // handshake done, owner not yet asked
+	TCP_F_CWND_FULL = 1 << 14,    // the congestion window was the limit
+	TCP_F_FIRST_AGAIN = 1 << 17,  // recovery began: one goes out whatever the window says
+	TCP_F_FIN_MADE = 1 << 15,     // the FIN is part of the send queue
+	TCP_F_SCALE = 1 << 16,        // negotiated
+	TCP_F_DSACK_ROUND = 1 << 18,  // a D-SACK came; the next counts from 'dsack_round' on
+	TCP_F_PROBED = 1 << 19,       // a tail probe is out, up to 'probe_end'
+	TCP_F_PROBED_AGAIN = 1 << 20, // and was nothing new
 };
 
 struct tcp_listener {
@@ -123,7 +127,14 @@ struct tcp_conn {
 	uint64_t progress_us; // when the peer last moved us on, or sending began
 	uint32_t srtt_us;     // 0: no sample yet
 	uint32_t rttvar_us;
-	uint32_t rto_us; // before backoff
+	uint32_t rto_us;        // before backoff
+	uint64_t reorder_at_us; // when what is overdue is lost
+	uint64_t probe_at_us;   // for the tail
+	uint64_t rack_tx_us;    // of what was sent last among what arrived (RFC 8985, 5.2)
+	uint32_t rack_end;
+	uint32_t rack_rtt_us;
+	uint32_t min_rtt_us;
+	uint32_t probe_end;
 	uint32_t ts_offset;
 	uint64_t pseudo_sum; // of the checksum
 	uint32_t recover;    // end of the loss being repaired
@@ -138,7 +149,11 @@ struct tcp_conn {
 	struct tcp_range sack[TCP_MAX_SACK]; // to report; the latest first
 	uint8_t n_sack;
 	bool has_dsack;
-	struct tcp_range dsack; // RFC 2883
+	struct tcp_range dsack;   // RFC 2883
+	uint8_t reorder_steps;    // by which D-SACKs widened the reorder window
+	uint8_t reorder_persists; // recoveries until it shrinks
+	uint32_t dsack_round;
+	uint64_t min_rtt_at_us;
 
 	// seldom
 	struct timer timer; // for the earliest of the deadlines
@@ -288,6 +303,29 @@ void tcp_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 // The retransmission timer fired with data in flight.
 void tcp_mark_all_lost(struct tcp_conn *c, uint64_t now_us);
 
+static inline void tcp_unmark(struct tcp_conn *c, const struct tcp_buf *b, uint32_t seq_len)
+{
+	if (b->flags & TCP_BUF_SACKED)
+		c->sacked_bytes -= seq_len;
+	if (b->flags & TCP_BUF_LOST)
+		c->lost_bytes -= seq_len;
+	if (b->flags & TCP_BUF_AGAIN)
+		c->again_bytes -= seq_len;
+}
+
+// 'm' is in flight and not SACKED. What was lost and sent again is lost again.
+static inline void tcp_mark_lost(struct tcp_conn *c, struct rte_mbuf *m)
+{
+	struct tcp_buf *b = tcp_buf(m);
+
+	tcp_unmark(c, b, tcp_buf_seq_len(m));
+	b->flags = (uint8_t)((b->flags & TCP_BUF_FIN) | TCP_BUF_LOST);
+	c->lost_bytes += tcp_buf_seq_len(m);
+}
+
+// The reorder timer ran out.
+void tcp_reorder_timeout(struct tcp_conn *c, uint64_t now_us);
+
 // Bytes believed to be in the network (RFC 6675, 'pipe').
 static inline uint32_t tcp_pipe(const struct tcp_conn *c)
 {
@@ -298,6 +336,29 @@ static inline uint32_t tcp_in_flight(const struct tcp_conn *c)
 {
 	return c->snd_nxt - c->snd_una;
 }
+
+// --- tcp_rack.c
+
+// A new sample of the round trip.
+void tcp_rack_rtt(struct tcp_conn *c, uint32_t rtt_us, uint64_t now_us);
+
+// The segment 'b', up to 'end', was acknowledged, selectively or not, for the first time.
+void tcp_rack_delivered(struct tcp_conn *c, const struct tcp_buf *b, uint32_t end,
+	const struct tcp_options *opt, uint64_t now_us);
+
+// The peer got something twice.
+void tcp_rack_dsack(struct tcp_conn *c);
+void tcp_rack_recovered(struct tcp_conn *c);
+
+// Marks what is overdue, and sets the reorder timer for what is not yet.
+void tcp_rack_find_lost(struct tcp_conn *c, uint64_t now_us);
+
+// After new data was sent or acknowledged.
+void tcp_probe_arm(struct tcp_conn *c, uint64_t now_us);
+void tcp_probe_timeout(struct tcp_conn *c, uint64_t now_us);
+
+// Returns true if 'seg' says that the probe repaired a loss, which is to be answered as one.
+bool tcp_probe_acked(struct tcp_conn *c, const struct tcp_segment *seg, bool dsack, bool duplicate);
 
 // --- tcp_receive.c
 
@@ -330,6 +391,10 @@ void tcp_send_bare(struct tcp *t, const struct ip_endpoint *local, const struct 
 // Puts the window probe out (RFC 9293, 3.8.6.1).
 void tcp_send_probe(struct tcp_conn *c, uint64_t now_us);
 
+// The tail probe (RFC 8985, 7.3): new data if the peer's window takes it, else the last segment again.
+// Returns false if nothing could be sent.
+bool tcp_send_tail(struct tcp_conn *c, uint64_t now_us);
+
 // Cuts the queued segment 'm' in two, 'at' bytes in. Returns false without a buffer.
 bool tcp_split(struct tcp_conn *c, struct rte_mbuf *m, uint16_t at);
 
@@ -347,7 +412,7 @@ void tcp_timer_start(struct tcp_conn *c);
 
 // The timeout after which unacknowledged data is sent again, backoff included.
 uint64_t tcp_rto(const struct tcp_conn *c);
-void tcp_rtt_sample(struct tcp_conn *c, uint64_t rtt_us);
+void tcp_rtt_sample(struct tcp_conn *c, uint64_t rtt_us, uint64_t now_us);
 
 // Puts the timer where the earliest deadline is.
 void tcp_timer_update(struct tcp_conn *c);

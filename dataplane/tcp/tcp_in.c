@@ -63,7 +63,7 @@ void tcp_establish(struct tcp_conn *c, uint64_t now_us)
 	c->give_up_us = TCP_NEVER;
 	c->progress_us = now_us;
 	if (backoff == 0)
-		tcp_rtt_sample(c, now_us - c->last_tx_us);
+		tcp_rtt_sample(c, now_us - c->last_tx_us, now_us);
 	if (c->keepalive.time_s > 0)
 		c->keepalive_at_us = now_us + c->keepalive.time_s * 1000000ull;
 	tcp_set_state(c, TCP_ESTABLISHED);

@@ -430,6 +430,24 @@ void tcp_send_probe(struct tcp_conn *c, uint64_t now_us)
 	transmit_new(c, now_us);
 }
 
+bool tcp_send_tail(struct tcp_conn *c, uint64_t now_us)
+{
+	struct rte_mbuf *m = c->unsent, *last = NULL;
+	uint32_t edge = c->snd_una + c->snd_wnd;
+
+	if (m != NULL && tcp_buf(m)->len <= c->mss && seq_le(tcp_buf_end(m), edge)) {
+		transmit_new(c, now_us);
+		return true;
+	}
+	for (m = c->sending.head; m != c->unsent; m = tcp_buf(m)->next)
+		last = m;
+	if (last == NULL || tcp_buf(last)->len > c->mss || seq_lt(edge, tcp_buf_end(last))
+		|| !transmit(c, last, now_us))
+		return false;
+	c->n_retransmits++;
+	return true;
+}
+
 static void send_ack(struct tcp_conn *c, uint64_t now_us)
 {
 	if (c->flags & TCP_F_ACK_NOW || c->rcv_nxt - c->rcv_acked >= 2u * c->mss)
@@ -438,17 +456,21 @@ static void send_ack(struct tcp_conn *c, uint64_t now_us)
 		c->ack_at_us = now_us + TCP_ACK_DELAY_US;
 }
 
-static void arm_retransmission(struct tcp_conn *c, uint64_t now_us)
+static void arm_retransmission(struct tcp_conn *c, bool sent_new, uint64_t now_us)
 {
 	bool waiting = tcp_in_flight(c) > 0 || c->unsent != NULL
 		|| (c->flags & (TCP_F_FIN_QUEUED | TCP_F_FIN_MADE)) == TCP_F_FIN_QUEUED;
 
 	if (!waiting) {
 		c->rto_at_us = TCP_NEVER;
+		c->probe_at_us = TCP_NEVER;
 	} else if (c->rto_at_us == TCP_NEVER) {
 		if (tcp_in_flight(c) == 0 && c->backoff == 0)
 			c->progress_us = now_us;
 		c->rto_at_us = now_us + tcp_rto(c);
+		tcp_probe_arm(c, now_us);
+	} else if (sent_new) {
+		tcp_probe_arm(c, now_us);
 	}
 }
 
@@ -458,6 +480,7 @@ void tcp_output(struct tcp_conn *c, uint64_t now_us)
 		tcp_send_syn(c, now_us);
 	} else if (c->state != TCP_SYN_SENT && c->state != TCP_SYN_RECEIVED) {
 		bool sack_due = c->flags & TCP_F_ACK_NOW && (c->n_sack > 0 || c->has_dsack);
+		uint32_t nxt = c->snd_nxt;
 
 		if (c->again_bytes < c->lost_bytes)
 			retransmit_lost(c, now_us);
@@ -467,7 +490,7 @@ void tcp_output(struct tcp_conn *c, uint64_t now_us)
 		if (sack_due) // segments with data have no room for it
 			c->flags |= TCP_F_ACK_NOW;
 		send_ack(c, now_us);
-		arm_retransmission(c, now_us);
+		arm_retransmission(c, nxt != c->snd_nxt, now_us);
 	}
 	tcp_timer_update(c);
 }

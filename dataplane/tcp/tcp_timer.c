@@ -1,4 +1,4 @@
-// Deadlines of a connection: retransmission (RFC 6298), delayed ACK, keepalive, giving up. One wheel
+// Deadlines of a connection: retransmission (RFC 6298), reordering and tail probe (RFC 8985), delayed ACK, keepalive, giving up. One wheel
 // entry a connection stands for the earliest of them.
 
 #include "dataplane/tcp/tcp_conn.h"
@@ -11,13 +11,14 @@ uint64_t tcp_rto(const struct tcp_conn *c)
 }
 
 // RFC 6298, 2.2 to 2.4, in microseconds; the granularity term is the wheel's tick.
-void tcp_rtt_sample(struct tcp_conn *c, uint64_t rtt_us)
+void tcp_rtt_sample(struct tcp_conn *c, uint64_t rtt_us, uint64_t now_us)
 {
 	uint32_t r = rtt_us < TCP_RTO_MAX_US ? (uint32_t)rtt_us : TCP_RTO_MAX_US;
 	uint64_t rto;
 
 	if (r == 0)
 		r = 1;
+	tcp_rack_rtt(c, r, now_us);
 	if (c->srtt_us == 0) {
 		c->srtt_us = r;
 		c->rttvar_us = r / 2;
@@ -41,6 +42,10 @@ void tcp_timer_update(struct tcp_conn *c)
 		return;
 	if (c->ack_at_us < at)
 		at = c->ack_at_us;
+	if (c->probe_at_us < at)
+		at = c->probe_at_us;
+	if (c->reorder_at_us < at)
+		at = c->reorder_at_us;
 	if (c->keepalive_at_us < at)
 		at = c->keepalive_at_us;
 	if (c->give_up_us < at)
@@ -128,6 +133,10 @@ static void on_timer(struct timer *timer, uint64_t now_us)
 
 	if (gave_up(c, now_us) || keepalive_gave_up(c, now_us) || retransmit(c, now_us))
 		return;
+	if (now_us >= c->reorder_at_us)
+		tcp_reorder_timeout(c, now_us);
+	if (now_us >= c->probe_at_us)
+		tcp_probe_timeout(c, now_us);
 	if (now_us >= c->ack_at_us) {
 		c->ack_at_us = TCP_NEVER;
 		c->flags |= TCP_F_ACK_NOW;

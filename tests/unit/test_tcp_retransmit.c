@@ -1,4 +1,4 @@
-// What is sent again, and when: RFC 6298, 5681, 6582, 6675; window probes: RFC 9293, 3.8.6.1.
+// What is sent again, and when: RFC 6298, 5681, 6582, 8985; window probes: RFC 9293, 3.8.6.1.
 
 #include "tests/unit/tcp_rig.h"
 
@@ -94,16 +94,167 @@ static void sack_tells_which_ones_are_lost(void)
 	rig_established(&r, &(struct rig_options){.mss = 1000, .sack = true});
 	rig_write(&r, 10000);
 	assert_int_equal(tx_skip(&r), 10);
+	rig_after(&r, 1);
 	rx(&r, SEG(.seq = 1, .ack = 1001, .n_sack = 1, .sack = {2001, 3001}));
-	tx_none(&r);
 	rx(&r, SEG(.seq = 1, .ack = 1001, .n_sack = 2, .sack = {4001, 6001, 2001, 3001}));
-	tx(&r, SEG(.seq = 1001, .len = 1000)); // three arrived behind it
-	tx_none(&r);
+	tx_none(&r); // it may only have been overtaken
+	rig_after(&r, 1.1);
+	tx(&r, SEG(.seq = 1001, .len = 1000));
 	rx(&r, SEG(.seq = 1, .ack = 1001, .n_sack = 2, .sack = {4001, 8001, 2001, 3001}));
 	tx(&r, SEG(.seq = 3001, .len = 1000));
+	tx_none(&r);
 	rx(&r, SEG(.seq = 1, .ack = 10001));
 	tx_none(&r);
+	assert_int_equal(r.stats.tcp_rto, 0);
 	assert_int_equal(tcp_pipe(r.conn), 0);
+	rig_fini(&r);
+}
+
+// One round trip of 40 ms is known afterwards.
+static void measure_round_trip(struct rig *r)
+{
+	r->conn->min_rtt_us = 40000; // the handshake took no time
+	r->conn->srtt_us = 40000;
+	rig_write(r, 2000);
+	assert_int_equal(tx_skip(r), 2);
+	rig_after(r, 40);
+	rx(r, SEG(.seq = 1, .ack = 2001));
+}
+
+static void segments_that_were_overtaken_are_not_sent_again(void)
+{
+	struct rig r;
+
+	rig_established(&r, &(struct rig_options){.mss = 1000, .sack = true});
+	measure_round_trip(&r);
+	rig_write(&r, 8000);
+	assert_int_equal(tx_skip(&r), 8);
+	rig_after(&r, 40);
+	rx(&r, SEG(.seq = 1, .ack = 2001, .n_sack = 1, .sack = {3001, 10001}));
+	rig_after(&r, 9); // a quarter of the round trip is 10
+	tx_none(&r);
+	rx(&r, SEG(.seq = 1, .ack = 10001));
+	rig_after(&r, 1000);
+	tx_none(&r);
+	assert_int_equal(r.stats.tcp_fast_recoveries, 0);
+	rig_fini(&r);
+}
+
+static void dsacks_widen_the_reorder_window(void)
+{
+	struct rig r;
+
+	rig_established(&r, &(struct rig_options){.mss = 1000, .sack = true});
+	measure_round_trip(&r);
+	rig_write(&r, 8000);
+	assert_int_equal(tx_skip(&r), 8);
+	rig_after(&r, 40);
+	rx(&r, SEG(.seq = 1, .ack = 2001, .n_sack = 1, .sack = {3001, 10001}));
+	rig_after(&r, 12);
+	tx(&r, SEG(.seq = 2001, .len = 1000));
+	rx(&r, SEG(.seq = 1, .ack = 10001));
+	rx(&r, SEG(.seq = 1, .ack = 10001, .n_sack = 1, .sack = {2001, 3001})); // in vain
+	assert_int_equal(r.stats.tcp_dsack_received, 1);
+	rig_write(&r, 4000);
+	assert_int_equal(tx_skip(&r), 4);
+	rig_after(&r, 40);
+	rx(&r, SEG(.seq = 1, .ack = 10001, .n_sack = 1, .sack = {11001, 14001}));
+	rig_after(&r, 17);
+	tx_none(&r);
+	rig_after(&r, 5);
+	tx(&r, SEG(.seq = 10001, .len = 1000));
+	rig_fini(&r);
+}
+
+static void a_repeated_segment_that_is_lost_too_goes_again_without_a_timeout(void)
+{
+	struct rig r;
+
+	rig_established(&r, &(struct rig_options){.mss = 1000, .sack = true});
+	measure_round_trip(&r);
+	rig_write(&r, 8000);
+	assert_int_equal(tx_skip(&r), 8);
+	rig_after(&r, 40);
+	rx(&r, SEG(.seq = 1, .ack = 2001, .n_sack = 1, .sack = {3001, 6001}));
+	rig_after(&r, 12);
+	tx(&r, SEG(.seq = 2001, .len = 1000));
+	rig_after(&r, 1);
+	rx(&r, SEG(.seq = 1, .ack = 2001, .n_sack = 1, .sack = {3001, 10001}));
+	rig_write(&r, 1000);
+	tx(&r, SEG(.seq = 10001, .len = 1000)); // sent after the repetition
+	rig_after(&r, 40);
+	rx(&r, SEG(.seq = 1, .ack = 2001, .n_sack = 1, .sack = {3001, 11001}));
+	rig_after(&r, 12);
+	tx(&r, SEG(.seq = 2001, .len = 1000));
+	assert_int_equal(r.stats.tcp_rto, 0);
+	rig_fini(&r);
+}
+
+static void a_lost_tail_is_probed_after_two_round_trips(void)
+{
+	struct rig r;
+
+	rig_established(&r, &(struct rig_options){.mss = 1000, .sack = true});
+	rig_write(&r, 5000);
+	assert_int_equal(tx_skip(&r), 5);
+	rig_after(&r, 0.2);
+	rx(&r, SEG(.seq = 1, .ack = 2001));
+	rig_after(&r, 1.5);
+	tx_none(&r);
+	rig_after(&r, 2);
+	tx(&r, SEG(.seq = 4001, .len = 1000)); // the last one
+	rx(&r, SEG(.seq = 1, .ack = 2001, .n_sack = 1, .sack = {4001, 5001}));
+	rig_after(&r, 2);
+	tx(&r, SEG(.seq = 2001, .len = 1000));
+	tx(&r, SEG(.seq = 3001, .len = 1000));
+	rx(&r, SEG(.seq = 1, .ack = 5001));
+	assert_int_equal(r.stats.tcp_tail_probes, 1);
+	assert_int_equal(r.stats.tcp_rto, 0);
+	rig_fini(&r);
+}
+
+static void a_probe_that_repairs_the_loss_itself_slows_down(void)
+{
+	struct rig r;
+	uint32_t cwnd;
+
+	rig_established(&r, &(struct rig_options){.mss = 1000, .sack = true});
+	rig_write(&r, 3000);
+	assert_int_equal(tx_skip(&r), 3);
+	rx(&r, SEG(.seq = 1, .ack = 2001));
+	cwnd = r.conn->cwnd;
+	rig_after(&r, 40); // one segment: the peer may take its time
+	tx_none(&r);
+	rig_after(&r, 15);
+	tx(&r, SEG(.seq = 2001, .len = 1000));
+	rx(&r, SEG(.seq = 1, .ack = 3001));
+	rig_write(&r, 1000);
+	tx(&r, SEG(.seq = 3001, .len = 1000));
+	rx(&r, SEG(.seq = 1, .ack = 4001));
+	assert_int_equal(r.stats.tcp_tail_losses, 1);
+	assert_true(r.conn->cwnd < cwnd);
+	rig_fini(&r);
+}
+
+static void a_probe_in_vain_costs_nothing(void)
+{
+	struct rig r;
+	uint32_t cwnd;
+
+	rig_established(&r, &(struct rig_options){.mss = 1000, .sack = true});
+	rig_write(&r, 3000);
+	assert_int_equal(tx_skip(&r), 3);
+	rx(&r, SEG(.seq = 1, .ack = 2001));
+	rig_after(&r, 55);
+	tx(&r, SEG(.seq = 2001, .len = 1000));
+	rx(&r, SEG(.seq = 1, .ack = 3001));
+	cwnd = r.conn->cwnd;
+	rx(&r, SEG(.seq = 1, .ack = 3001, .n_sack = 1, .sack = {2001, 3001}));
+	rig_write(&r, 1000);
+	tx(&r, SEG(.seq = 3001, .len = 1000));
+	rx(&r, SEG(.seq = 1, .ack = 4001));
+	assert_int_equal(r.stats.tcp_tail_losses, 0);
+	assert_true(r.conn->cwnd >= cwnd);
 	rig_fini(&r);
 }
 
@@ -283,6 +434,11 @@ static void the_first_window_is_ten_segments(void)
 TESTS(TEST(rto_backs_off_and_recovers), TEST(rto_first_is_one_second_for_a_syn_and_gives_up),
 	TEST(user_timeout_ends_a_connection_that_nobody_answers),
 	TEST(three_duplicate_acks_send_the_first_again), TEST(sack_tells_which_ones_are_lost),
+	TEST(segments_that_were_overtaken_are_not_sent_again),
+	TEST(dsacks_widen_the_reorder_window),
+	TEST(a_repeated_segment_that_is_lost_too_goes_again_without_a_timeout),
+	TEST(a_lost_tail_is_probed_after_two_round_trips),
+	TEST(a_probe_that_repairs_the_loss_itself_slows_down), TEST(a_probe_in_vain_costs_nothing),
 	TEST(sack_blocks_that_lie_outside_are_ignored),
 	TEST(a_reneging_receiver_gets_everything_again),
 	TEST(karn_a_repeated_segment_gives_no_sample),
