@@ -333,6 +333,9 @@ enum edge_verdict header_edge_response(struct http_head *response, const struct 
 	bool has_date = false;
 	struct bytes copy;
 
+	// What Connection names is meant for us alone (RFC 9110, 7.6.1).
+	if (http_field_find(fields, HTTP_FIELD_CONNECTION) != NULL)
+		http_remove_hop_by_hop(fields, true);
 	for (unsigned i = 0; i < fields->n; i++) {
 		switch (fields->at[i].id) {
 		case HTTP_FIELD_CONNECTION:

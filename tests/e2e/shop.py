@@ -161,16 +161,17 @@ endpoints:
 """
 
 
-def write(directory, core, external="af_xdp", hugepages="prefer", replace=(), certificates=()):
-    """Writes the configuration to 'directory'; 'replace' maps file names to other texts, 'certificates' lists further
-    (name, host...) to make."""
+def write(directory, core, external="af_xdp", hugepages="prefer", spec="", replace=(), certificates=()):
+    """Writes the configuration to 'directory'; 'spec' is more of the Appliance, 'replace' maps file names to other texts,
+    'certificates' lists further (name, host...) to make."""
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     run = directory.parent
     files = {
         "appliance.yaml": APPLIANCE.format(
             run=run, core=core, external=EXTERNAL[external], hugepages=hugepages
-        ),
+        )
+        + spec,
         "mesh.yaml": MESH.format(run=run),
         "gateway.yaml": GATEWAY,
         "routes.yaml": VIRTUAL_SERVICE,
