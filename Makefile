@@ -125,7 +125,7 @@ tsan: ## what shares memory between threads, under TSan
 	@$(MAKE) --no-print-directory VARIANT=tsan tsan-run
 
 tsan-run: $(TSAN)
-	@TSAN_OPTIONS=suppressions=tests/tsan.supp scripts/run-tests $(TSAN)
+	@scripts/run-tests $(TSAN)
 
 lint: ## format, dependencies between folders, headers, tables, scripts
 	@scripts/lint
