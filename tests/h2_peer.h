@@ -41,7 +41,7 @@ struct h2_peer {
 	bool raw; // the test makes all frames itself from now on; 'ng' is out of it
 	nghttp2_hd_inflater *inflater;
 	unsigned n_frames[16]; // by type
-	size_t preface_left; // the client's
+	size_t preface_left;   // the client's
 	bool section_ends;
 	size_t section_len;
 	size_t in_len;
