@@ -86,6 +86,7 @@ class Gateway:
             ["ip", "netns", "exec", f"{LAB}-gw", *wrap, BUILD / "pollgate", "run", "--config", self.config],
             stdout=self.log,
             stderr=self.log,
+            env={**os.environ, "LSAN_OPTIONS": f"suppressions={ROOT / 'tests/lsan.supp'}:print_suppressions=0"},
             preexec_fn=lambda: os.sched_setaffinity(0, range(os.cpu_count())),
         )
         wait_for(self.is_ready, "gateway is ready")
