@@ -48,7 +48,7 @@ FUZZ_SECONDS ?= 60
 TOOLS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 
 .SECONDARY:
-.PHONY: all programs tests help setup demo check unit sim e2e fuzz fuzz-run fuzz-replay asan tsan tsan-run lint format \
+.PHONY: all programs tests help setup demo check soak unit sim e2e fuzz fuzz-run fuzz-replay asan tsan tsan-run lint format \
 	perf docs install clean
 
 all: programs
@@ -135,6 +135,9 @@ format: ## apply clang-format
 
 check: setup ## everything that has to pass (CI)
 	@scripts/check
+
+soak: setup ## what takes too long for check: hours of fuzzing and the like; SOAK="step ..." selects
+	@scripts/soak
 
 demo: setup ## build, and show the main job on real traffic; KEEP=1 leaves it running
 	@$(MAKE) --no-print-directory -j$$(nproc) programs
