@@ -17,8 +17,18 @@ void arena_init(struct arena *a, struct pool *chunks, uint16_t max_chunks)
 	*a = (struct arena){.chunks = chunks, .max_chunks = max_chunks};
 }
 
+void arena_set_blocks(struct arena *a, struct pool *blocks, uint32_t size)
+{
+	a->blocks = blocks;
+	a->block_size = size;
+}
+
 void arena_reset(struct arena *a)
 {
+	if (a->block != NULL)
+		pool_put(a->blocks, a->block);
+	a->block = NULL;
+	a->block_used = 0;
 	while (a->head != NULL) {
 		struct arena_chunk *next = a->head->next;
 
@@ -34,13 +44,28 @@ size_t arena_max_alloc(void)
 	return sizeof(((struct arena_chunk *)0)->bytes);
 }
 
+static void *alloc_of_block(struct arena *a, size_t size)
+{
+	void *at;
+
+	if (a->block == NULL && a->blocks != NULL)
+		a->block = pool_get(a->blocks);
+	if (a->block == NULL || size > a->block_size - a->block_used)
+		return NULL;
+	at = a->block + a->block_used;
+	a->block_used += (uint32_t)size;
+	return at;
+}
+
 void *arena_alloc(struct arena *a, size_t size)
 {
 	void *at;
 
-	if (size > arena_max_alloc())
+	if (size > SIZE_MAX - 7)
 		return NULL;
 	size = (size + 7) & ~(size_t)7;
+	if (size > arena_max_alloc())
+		return alloc_of_block(a, size);
 	if (a->head == NULL || a->used + size > arena_max_alloc()) {
 		struct arena_chunk *chunk;
 

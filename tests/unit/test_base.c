@@ -57,6 +57,29 @@ static void arena_gives_all_back_at_once(void)
 	pool_fini(&chunks);
 }
 
+static void arena_takes_one_block_for_what_fits_no_chunk(void)
+{
+	struct pool chunks, blocks;
+	struct arena a;
+
+	assert_int_equal(arena_chunk_pool_init(&chunks, "test", 3), 0);
+	assert_int_equal(pool_init(&blocks, "test", 10000, 3), 0);
+	arena_init(&a, &chunks, 2);
+	arena_set_blocks(&a, &blocks, 10000);
+	assert_non_null(arena_alloc(&a, 5000));
+	assert_non_null(arena_alloc(&a, 4992));
+	assert_null(arena_alloc(&a, 5000));
+	assert_null(arena_alloc(&a, SIZE_MAX));
+	assert_int_equal(blocks.n_used, 1);
+	assert_int_equal(chunks.n_used, 0);
+	arena_reset(&a);
+	assert_int_equal(blocks.n_used, 0);
+	assert_non_null(arena_alloc(&a, 10000));
+	arena_reset(&a);
+	pool_fini(&blocks);
+	pool_fini(&chunks);
+}
+
 static void addresses_print_as_they_are_written(void)
 {
 	struct ip_endpoint e = {.port = 8443};
@@ -73,4 +96,5 @@ static void addresses_print_as_they_are_written(void)
 }
 
 TESTS(TEST(siphash_keeps_its_values), TEST(pool_is_bounded_and_counts_refusals),
-	TEST(arena_gives_all_back_at_once), TEST(addresses_print_as_they_are_written))
+	TEST(arena_gives_all_back_at_once), TEST(arena_takes_one_block_for_what_fits_no_chunk),
+	TEST(addresses_print_as_they_are_written))
