@@ -1,6 +1,6 @@
 #include "mgmt/export_text.h"
 
-#include "router/h1.h"
+#include "router/http_rules.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -222,25 +222,40 @@ static void export_worker_stats(const struct export_sources *s, struct export_bu
 	}
 }
 
-static void export_h1_errors(const struct export_sources *s, struct export_buffer *out)
+// 'offset': of one of the arrays of struct http_rule_counts.
+static void export_rules_of(
+	const struct export_sources *s, struct metric *m, const char *from, size_t offset)
 {
-	struct metric m;
-
-	metric_init(&m, out, "pollgate_", "http1_errors", METRIC_COUNTER, EXPORT_H1_ERRORS_HELP);
-	for (unsigned i = 0; i < H1_N_ERRORS; i++) {
-		struct metric_label rule = {"rule", h1_errors[i]->rule};
+	for (unsigned i = 0; i < HTTP_N_RULES; i++) {
+		const struct metric_label labels[] = {
+			{"from", from              },
+                        {"rule", http_rule(i)->rule}
+                };
 		uint64_t sum = 0;
 		bool any = false;
 
 		for (unsigned w = 0; w < s->n_workers; w++) {
-			if (s->workers[w].h1_errors == NULL)
+			const struct http_rule_counts *counts = s->workers[w].rules;
+
+			if (counts == NULL)
 				continue;
-			sum += stat_read(&s->workers[w].h1_errors[i]);
+			sum += stat_read(
+				(const uint64_t *)(const void *)((const char *)counts + offset)
+				+ i);
 			any = true;
 		}
 		if (any)
-			metric_sample(&m, &rule, 1, sum);
+			metric_sample(m, labels, 2, sum);
 	}
+}
+
+static void export_rules(const struct export_sources *s, struct export_buffer *out)
+{
+	struct metric m;
+
+	metric_init(&m, out, "pollgate_", "http_errors", METRIC_COUNTER, EXPORT_RULES_HELP);
+	export_rules_of(s, &m, "client", offsetof(struct http_rule_counts, clients));
+	export_rules_of(s, &m, "endpoint", offsetof(struct http_rule_counts, endpoints));
 }
 
 // --- envoy_cluster_*
@@ -507,7 +522,7 @@ void export_prometheus(const struct export_sources *s, struct export_buffer *out
 	export_worker_stats(s, out, dataplane_stat_descs, dataplane_n_stats, dataplane_of);
 	export_worker_stats(s, out, tls_stat_descs, tls_n_stats, tls_of);
 	export_worker_stats(s, out, router_stat_descs, router_n_stats, router_of);
-	export_h1_errors(s, out);
+	export_rules(s, out);
 	export_listeners(s, out);
 	export_hcms(s, out);
 	if (s->snapshot != NULL) {

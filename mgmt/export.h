@@ -13,6 +13,7 @@
 #pragma once
 
 #include "dataplane/dataplane.h"
+#include "router/http_rules.h"
 #include "router/router.h"
 
 #include <stdbool.h>
@@ -34,7 +35,7 @@ struct export_worker {
 	const struct dataplane_stats *dataplane;
 	const struct tls_stats *tls;
 	const struct router_stats *router;
-	const uint64_t *h1_errors; // [H1_N_ERRORS], by index
+	const struct http_rule_counts *rules;
 };
 
 // What became of configurations. mgmt knows.

@@ -1,7 +1,7 @@
 // docs/METRICS.md, from the tables that the metrics themselves are printed from.
 #include "mgmt/export_text.h"
 
-#include "router/h1.h"
+#include "router/http_rules.h"
 
 static void print_row(FILE *to, const char *prefix, const char *name, enum metric_kind kind,
 	const char *labels, const char *help)
@@ -54,11 +54,11 @@ static void print_workers(FILE *to)
 	print_stats(to, "pollgate_", dataplane_stat_descs, dataplane_n_stats, "");
 	print_stats(to, "pollgate_", tls_stat_descs, tls_n_stats, "");
 	print_stats(to, "pollgate_", router_stat_descs, router_n_stats, "");
-	print_row(to, "pollgate_", "http1_errors", METRIC_COUNTER, "rule", EXPORT_H1_ERRORS_HELP);
+	print_row(to, "pollgate_", "http_errors", METRIC_COUNTER, "from, rule", EXPORT_RULES_HELP);
 	fprintf(to,
-		"\nThe rules of `pollgate_http1_errors_total`:\n\n| rule | meaning |\n|---|---|\n");
-	for (unsigned i = 0; i < H1_N_ERRORS; i++)
-		fprintf(to, "| `%s` | %s |\n", h1_errors[i]->rule, h1_errors[i]->text);
+		"\nThe rules of `pollgate_http_errors_total`:\n\n| rule | meaning |\n|---|---|\n");
+	for (unsigned i = 0; i < HTTP_N_RULES; i++)
+		fprintf(to, "| `%s` | %s |\n", http_rule(i)->rule, http_rule(i)->text);
 }
 
 static void print_clusters(FILE *to)

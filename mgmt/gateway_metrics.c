@@ -39,6 +39,7 @@ void gateway_write_metrics(struct gateway *gw, FILE *to)
 			.dataplane = worker_stats(gw->workers[i]),
 			.tls = router_worker_tls_stats(gw->router, i),
 			.router = router_worker_stats(gw->router, i),
+			.rules = router_worker_rules(gw->router, i),
 		};
 	dataplane_memory_status(gw->dataplane, &memory);
 	export_prometheus(

@@ -621,6 +621,7 @@ struct appliance_http {
 	uint64_t idle_timeout_us;
 	uint64_t body_timeout_us;
 	uint32_t max_connections;
+	int underscores; // enum underscores
 	const char *server_name;
 	struct appliance_http2 *http2;
 };

@@ -132,6 +132,13 @@ static const struct field http2_fields[] = {
 static const struct object_type http2_type = TYPE("Appliance spec.http.http2", http2_fields);
 #undef OBJECT
 
+static const struct enum_value underscores[] = {
+	{"allow",  UNDERSCORES_ALLOW,  NULL},
+	{"drop",   UNDERSCORES_DROP,   NULL},
+	{"reject", UNDERSCORES_REJECT, NULL},
+	{NULL,     0,		  NULL},
+};
+
 #define OBJECT appliance_http
 static const struct field http_fields[] = {
 	FIELD("maxHeadBytes", F_COUNT, max_head_bytes, "of a request or an answer", .dflt = "61440",
@@ -147,6 +154,8 @@ static const struct field http_fields[] = {
 		.dflt = "0s"),
 	FIELD("maxConnections", F_COUNT, max_connections, "of clients, for each worker",
 		.dflt = "8192", .min = "1", .max = "1000000"),
+	FIELD("underscores", F_ENUM, underscores, "in names of a request's fields", .dflt = "allow",
+		.values = underscores),
 	FIELD("serverName", F_STRING, server_name, "server header", .dflt = "istio-envoy"),
 	FIELD("http2", F_OBJECT, http2, "see below", .object = &http2_type, .always = true),
 };

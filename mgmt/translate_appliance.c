@@ -191,6 +191,7 @@ static void translate_spec(const struct manifest *m, struct region *out,
 		.body_timeout_us = http->body_timeout_us,
 		.max_connections = http->max_connections,
 		.path_normalization = PATH_NORMALIZE_BASE,
+		.underscores = (enum underscores)http->underscores,
 		.server_name = region_strdup(out, http->server_name),
 		.http2 =
 			{

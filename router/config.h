@@ -263,6 +263,11 @@ struct http_config {
 		PATH_NORMALIZE_MERGE_SLASHES,
 		PATH_NORMALIZE_DECODE_AND_MERGE_SLASHES,
 	} path_normalization;
+	enum underscores {
+		UNDERSCORES_ALLOW,
+		UNDERSCORES_DROP,
+		UNDERSCORES_REJECT,
+	} underscores;           // in names of a request's fields
 	const char *server_name; // "istio-envoy"
 	struct http2_config http2;
 };

@@ -43,28 +43,22 @@ static enum step end_by_downstream(struct exchange *x, uint64_t now_us)
 	bool can_reply = !x->response_started && x->state != EXCHANGE_REPLY;
 
 	if (x->downstream_end == DOWNSTREAM_BROKEN && can_reply) {
-		const struct h1_error *e = x->codec_error;
-
 		x->downstream_end = 0;
-		stat_inc(&x->peer->hcm->downstream_cx_protocol_error);
-		return exchange_reply(x,
-			&(struct local_reply){.status = e->status,
-				.body = http_reason(e->status),
-				.details = e->details,
-				.flag = RESPONSE_FLAG_DPE,
-				.close = true},
-			now_us);
+		return exchange_refuse_rule(x, x->codec_error, now_us);
 	}
 	exchange_drop_attempt(x, now_us);
 	if (x->downstream_end == DOWNSTREAM_GONE || x->downstream_end == DOWNSTREAM_RESET)
 		stat_inc(&x->peer->hcm->downstream_rq_rx_reset);
 	switch (x->downstream_end) {
-	case DOWNSTREAM_BROKEN: return exchange_cut(x, RESPONSE_FLAG_DPE, x->codec_error->details);
+	case DOWNSTREAM_BROKEN:
+		router_count_rule(x->worker, x->codec_error);
+		return exchange_cut(x, RESPONSE_FLAG_DPE, x->codec_error->details);
 	case DOWNSTREAM_CUT:
 		return exchange_cut(x, RESPONSE_FLAG_DC, "downstream_local_disconnect(drained)");
 	case DOWNSTREAM_STALLED: return exchange_cut(x, RESPONSE_FLAG_SI, "stream_idle_timeout");
 	case DOWNSTREAM_RESET: return exchange_cut(x, RESPONSE_FLAG_DR, "http2.remote_reset");
 	case DOWNSTREAM_VIOLATION:
+		router_count_rule(x->worker, x->codec_error);
 		return exchange_cut(x, RESPONSE_FLAG_DPE, x->codec_error->details);
 	default: return exchange_cut(x, RESPONSE_FLAG_DC, "downstream_remote_disconnect");
 	}
@@ -132,6 +126,8 @@ struct exchange *exchange_new(struct router_worker *w, struct codec_stream *down
 	x->table = peer->table;
 	x->arena = *arena;
 	x->arena.max_chunks = MAX_ARENA_CHUNKS;
+	// Paths, locations and lists that are as long as a head may be.
+	arena_set_blocks(&x->arena, &w->large_heads, LARGE_HEAD_SIZE);
 	arena_init(arena, &w->chunks, MAX_ARENA_CHUNKS);
 	x->large_request = large;
 	x->downstream = downstream;

@@ -1,6 +1,7 @@
 // From a received head to a decision: is it acceptable (reference 8.2), which route answers it, what is changed in it.
 
 #include "router/exchange_steps.h"
+#include "router/h2_error.h"
 #include "router/header_mutation.h"
 #include "router/route.h"
 #include "router/uri.h"
@@ -32,18 +33,7 @@ static enum step refuse_codec(struct exchange *x, uint64_t now_us)
 				.close = true},
 			now_us);
 	}
-	if (e == NULL)
-		return exchange_reply_no_memory(x, now_us);
-	// An old version is understood, just not served.
-	if (e->status != 426)
-		stat_inc(&hcm->downstream_cx_protocol_error);
-	return exchange_reply(x,
-		&(struct local_reply){.status = e->status,
-			.body = http_reason(e->status),
-			.details = e->details,
-			.flag = e->status != 426 ? RESPONSE_FLAG_DPE : -1,
-			.close = true},
-		now_us);
+	return e != NULL ? exchange_refuse_rule(x, e, now_us) : exchange_reply_no_memory(x, now_us);
 }
 
 static bool is_grpc(const struct http_head *h)
@@ -65,6 +55,7 @@ enum step exchange_step_request(struct exchange *x, uint64_t now_us)
 		.remote = x->peer->remote,
 		.local = x->peer->local,
 		.tls = x->peer->tls_version != NULL};
+	bool h2 = x->downstream->ops->version == HTTP_2;
 
 	if (x->codec_details != NULL)
 		return refuse_codec(x, now_us);
@@ -74,6 +65,8 @@ enum step exchange_step_request(struct exchange *x, uint64_t now_us)
 	x->expects_continue = http_field_find(&h->fields, HTTP_FIELD_EXPECT) != NULL;
 	// A request without a body is complete now; the others say so later.
 	exchange_pump_request(x, now_us);
+	if (!h2 && !edge.tls && bytes_equal(h->scheme, BYTES("https")))
+		return exchange_refuse_rule(x, &H1_ERR_TARGET_HTTPS, now_us);
 	if (h->path.len == 0)
 		return refuse(x, 404, "", "missing_path_rejected", now_us);
 	if (h->path.ptr[0] != '/')
@@ -91,13 +84,11 @@ enum step exchange_step_request(struct exchange *x, uint64_t now_us)
 	switch (header_edge_request(h, &edge, &x->arena)) {
 	case EDGE_OK: break;
 	case EDGE_BAD_CONNECTION:
-		return exchange_reply(x,
-			&(struct local_reply){.status = 400,
-				.body = "Bad Request",
-				.details = "http1.connection_header_rejected",
-				.flag = RESPONSE_FLAG_DPE,
-				.close = true},
-			now_us);
+		return exchange_refuse_rule(x, &H1_ERR_CONNECTION_NOMINATION, now_us);
+	case EDGE_BAD_TE: return exchange_refuse_rule(x, &H1_ERR_TE_LENGTH, now_us);
+	case EDGE_UNDERSCORE:
+		return exchange_refuse_rule(
+			x, h2 ? &H2_ERR_UNDERSCORE : &H1_ERR_UNDERSCORE, now_us);
 	case EDGE_NO_MEMORY: return exchange_reply_no_memory(x, now_us);
 	}
 	x->client = edge.client;

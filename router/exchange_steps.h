@@ -60,6 +60,8 @@ struct local_reply {
 };
 
 enum step exchange_reply(struct exchange *x, const struct local_reply *reply, uint64_t now_us);
+// The client's message breaks rule 'e': counted, and the connection ends with the answer.
+enum step exchange_refuse_rule(struct exchange *x, const struct h1_error *e, uint64_t now_us);
 // 503 because a pool of ours is empty.
 enum step exchange_reply_no_memory(struct exchange *x, uint64_t now_us);
 

@@ -28,7 +28,7 @@ struct h1_error {
 	const char *text;    // "whitespace between field name and colon (RFC 9112, 5.1)"
 	const char *details; // RESPONSE_CODE_DETAILS: "http1.codec_error"
 	uint16_t status;     // what a client is told: 400, 431, 501, 505, 426
-	unsigned index;      // dense, 0 .. H1_N_ERRORS-1
+	unsigned index;      // dense over both versions, see http_rules.h
 };
 
 // The table of errors is h1_error.def: H1_ERROR_ROW(NAME, "rule", status, "details", "text");

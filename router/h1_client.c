@@ -35,11 +35,19 @@ void h1_client_start(struct upstream_conn *c)
 
 static void fail(struct upstream_conn *c, enum reset_reason reason)
 {
+	exchange_on_upstream_end(c->stream.exchange, reason, NULL);
+}
+
+// The response is not HTTP: the log says which rule it breaks. NULL: it asked for more memory than there is.
+static void fail_rule(struct upstream_conn *c, const struct h1_error *e)
+{
 	struct cluster_stats *stats = &c->pool->endpoint->cluster->stats[c->worker->index];
 
-	if (reason == RESET_PROTOCOL_ERROR)
-		stat_inc(&stats->upstream_cx_protocol_error);
-	exchange_on_upstream_end(c->stream.exchange, reason, NULL);
+	stat_inc(&stats->upstream_cx_protocol_error);
+	if (e != NULL)
+		router_count_endpoint_rule(c->worker, e);
+	exchange_on_upstream_end(
+		c->stream.exchange, RESET_PROTOCOL_ERROR, e != NULL ? e->rule : "no_memory");
 }
 
 // A whole head is in x's arena. Returns false if reading stops here.
@@ -48,15 +56,18 @@ static bool take_head(struct upstream_conn *c, uint8_t *head, size_t len)
 	struct exchange *x = c->stream.exchange;
 	struct h1_limits limits = limits_of(x);
 	uint64_t wire = c->reader.wire;
+	const struct h1_error *error;
 
 	if (c->reader.took_large) {
 		pool_put(&c->worker->large_heads, x->large_response);
 		x->large_response = head;
 	}
-	if (h1_parse_response(head, len, &limits, &x->response) != NULL
-		|| x->response.status == 101) {
-		// Nobody asked for another protocol: upgrades are refused before they get here.
-		fail(c, RESET_PROTOCOL_ERROR);
+	error = h1_parse_response(head, len, &limits, &x->response);
+	// Nobody asked for another protocol: upgrades are refused before they get here.
+	if (error == NULL && x->response.status == 101)
+		error = &H1_ERR_STATUS_UPGRADE;
+	if (error != NULL) {
+		fail_rule(c, error);
 		return false;
 	}
 	if (x->response.status < 200) {
@@ -92,7 +103,7 @@ static void read_heads(struct upstream_conn *c)
 			if (!take_head(c, head, len))
 				return;
 			break;
-		case H1_ERROR: fail(c, RESET_PROTOCOL_ERROR); return;
+		case H1_ERROR: fail_rule(c, c->reader.error); return;
 		case H1_MORE:
 			if (c->io_closed || stream_read_ended(c->io))
 				fail(c, RESET_CONNECTION_TERMINATION);
@@ -158,7 +169,7 @@ static enum codec_read peek_body(struct codec_stream *s, struct bytes *data)
 		s->trailers = c->reader.trailers;
 		update_wire(c);
 		return CODEC_END;
-	case H1_READ_ERROR: fail(c, RESET_PROTOCOL_ERROR); return CODEC_WAIT;
+	case H1_READ_ERROR: fail_rule(c, c->reader.error); return CODEC_WAIT;
 	case H1_READ_TRUNCATED: fail(c, RESET_CONNECTION_TERMINATION); return CODEC_WAIT;
 	case H1_READ_WAIT:
 		if (c->io_closed)

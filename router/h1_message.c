@@ -70,11 +70,12 @@ static bool finish_partial(
 		free_partial(r, w);
 		return true;
 	}
-	*head = arena_alloc(a, r->partial_len);
-	if (*head == NULL && r->partial_len > arena_max_alloc()) {
+	if (r->partial_len > arena_max_alloc()) {
 		// Between what an arena gives and a whole chunk of the pool.
 		*head = pool_get(&w->large_heads);
 		r->took_large = *head != NULL;
+	} else {
+		*head = arena_alloc(a, r->partial_len);
 	}
 	if (*head != NULL)
 		memcpy(*head, r->partial, r->partial_len);

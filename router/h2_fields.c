@@ -11,10 +11,6 @@
 
 #include <string.h>
 
-#define H2_ERROR_ROW(name, rule, status, details, text) \
-	const struct h1_error H2_ERR_##name = {rule, text, details, status, 0};
-#include "router/h2_error.def"
-
 // --- receiving
 
 // Memory for 'size' bytes that lives as long as the message: of the arena, or of a large head.

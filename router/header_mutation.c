@@ -1,5 +1,7 @@
 #include "router/header_mutation.h"
 
+#include "router/http_chars.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -118,15 +120,22 @@ static bool is_edge_removed(struct bytes name)
 // What one pass over the received fields finds.
 struct received {
 	struct nominations nominations;
-	struct bytes forwarded_for; // the last one's
 	unsigned n_forwarded_for;
 	unsigned n_referer;
-	bool has_proto;
-	struct bytes proto;
+	bool bad_referer;
+	struct bytes proto; // the last one's
+	enum underscores underscores;
 };
+
+static bool has_underscore(struct bytes name)
+{
+	return memchr(name.ptr, '_', name.len) != NULL;
+}
 
 static bool is_dropped(const struct http_field *f, const struct received *r)
 {
+	if (r->underscores == UNDERSCORES_DROP && has_underscore(f->name))
+		return true;
 	switch (f->id) {
 	case HTTP_FIELD_CONNECTION:
 	case HTTP_FIELD_UPGRADE:
@@ -139,40 +148,53 @@ static bool is_dropped(const struct http_field *f, const struct received *r)
 	case HTTP_FIELD_X_FORWARDED_FOR:
 	case HTTP_FIELD_X_FORWARDED_PROTO: return true; // the last three are written anew
 	case HTTP_FIELD_TE: return !list_has(f->value, BYTES("trailers"));
-	case HTTP_FIELD_REFERER: return r->n_referer > 1;
+	case HTTP_FIELD_REFERER: return r->n_referer > 1 || r->bad_referer;
 	default:
 		return is_edge_removed(f->name)
 			|| (r->nominations.n > 0 && is_nominated(&r->nominations, f->name));
 	}
 }
 
-static bool read_fields(const struct http_fields *fields, struct received *r)
+// scheme "://" and something of an authority; a path alone says nothing of where the client was (RFC 9110, 10.1.3, allows it;
+// Envoy does not).
+static bool is_absolute_url(struct bytes url)
+{
+	size_t n = 0;
+
+	while (n < url.len && (http_char_is(url.ptr[n], HTTP_CHAR_UNRESERVED) || url.ptr[n] == '+')
+		&& url.ptr[n] != '_' && url.ptr[n] != '~')
+		n++;
+	url = bytes_skip(url, n);
+	return n > 0 && url.len > 3 && memcmp(url.ptr, "://", 3) == 0 && url.ptr[3] != '/'
+		&& url.ptr[3] != '?' && url.ptr[3] != '#';
+}
+
+static enum edge_verdict read_fields(const struct http_fields *fields, struct received *r)
 {
 	for (unsigned i = 0; i < fields->n; i++) {
 		const struct http_field *f = &fields->at[i];
 
+		if (r->underscores == UNDERSCORES_REJECT && has_underscore(f->name))
+			return EDGE_UNDERSCORE;
 		switch (f->id) {
 		case HTTP_FIELD_CONNECTION:
 			if (!read_nominations(f->value, &r->nominations))
-				return false;
+				return EDGE_BAD_CONNECTION;
 			break;
 		case HTTP_FIELD_TE:
 			if (f->value.len > MAX_TE_LEN)
-				return false;
+				return EDGE_BAD_TE;
 			break;
-		case HTTP_FIELD_X_FORWARDED_FOR:
-			r->forwarded_for = f->value;
-			r->n_forwarded_for++;
+		case HTTP_FIELD_X_FORWARDED_FOR: r->n_forwarded_for++; break;
+		case HTTP_FIELD_REFERER:
+			r->n_referer++;
+			r->bad_referer |= !is_absolute_url(f->value);
 			break;
-		case HTTP_FIELD_REFERER: r->n_referer++; break;
-		case HTTP_FIELD_X_FORWARDED_PROTO:
-			r->has_proto = true;
-			r->proto = f->value;
-			break;
+		case HTTP_FIELD_X_FORWARDED_PROTO: r->proto = f->value; break;
 		default: break;
 		}
 	}
-	return true;
+	return EDGE_OK;
 }
 
 static void add_known(
@@ -281,27 +303,34 @@ static bool request_id(const uint64_t random[2], struct arena *a, struct bytes *
 enum edge_verdict header_edge_request(
 	struct http_head *request, struct edge_context *c, struct arena *a)
 {
-	struct received r = {0};
+	struct received r = {.underscores = c->http->underscores};
 	struct http_fields *fields = &request->fields;
 	struct bytes peer, client, forwarded_for, id;
 	unsigned n_trusted = c->http->num_trusted_proxies, kept = 0;
 	struct bytes proto = c->tls ? BYTES("https") : BYTES("http");
+	enum edge_verdict verdict = read_fields(fields, &r);
 
-	if (!read_fields(fields, &r))
-		return EDGE_BAD_CONNECTION;
+	if (verdict != EDGE_OK)
+		return verdict;
 	if (!address_text(is_loopback(&c->remote.addr) ? &c->local.addr : &c->remote.addr, a, &peer)
 		|| !join_forwarded_for(fields, &r, peer, a, &forwarded_for)
 		|| !request_id(c->random, a, &id))
 		return EDGE_NO_MEMORY;
 	c->client = c->remote;
 	if (n_trusted > 0 && r.n_forwarded_for > 0) {
+		// As it came: without what is ours and the comma before it.
+		struct bytes received =
+			bytes_of(forwarded_for.ptr, forwarded_for.len - peer.len - 1);
 		struct ip_addr seen;
 
-		if (trusted_address(r.forwarded_for, n_trusted, &seen))
+		if (trusted_address(received, n_trusted, &seen))
 			c->client = (struct ip_endpoint){.addr = seen};
 	}
-	if (n_trusted > 0 && r.has_proto)
-		proto = r.proto;
+	// Anything else that a proxy may say is no scheme, and would make checks of it miss.
+	if (n_trusted > 0 && bytes_equal_nocase(r.proto, BYTES("https")))
+		proto = BYTES("https");
+	else if (n_trusted > 0 && bytes_equal_nocase(r.proto, BYTES("http")))
+		proto = BYTES("http");
 	if (!address_text(&c->client.addr, a, &client))
 		return EDGE_NO_MEMORY;
 	for (unsigned i = 0; i < fields->n; i++) {
@@ -319,8 +348,7 @@ enum edge_verdict header_edge_request(
 	add_known(fields, HTTP_FIELD_X_ENVOY_EXTERNAL_ADDRESS, BYTES("x-envoy-external-address"),
 		client);
 	add_known(fields, HTTP_FIELD_X_REQUEST_ID, BYTES("x-request-id"), id);
-	if (request->scheme.len == 0 || n_trusted > 0)
-		request->scheme = proto;
+	request->scheme = proto;
 	request->upgrade = false;
 	return EDGE_OK;
 }

@@ -10,6 +10,8 @@
 enum edge_verdict {
 	EDGE_OK,
 	EDGE_BAD_CONNECTION, // a nomination in Connection that Envoy refuses: 400
+	EDGE_BAD_TE,         // likewise
+	EDGE_UNDERSCORE,     // in a field name, where that is not allowed: 400
 	EDGE_NO_MEMORY,
 };
 
@@ -26,6 +28,7 @@ struct edge_context {
 };
 
 // Makes of a received request what goes on: hop-by-hop fields removed, the client's claims about itself replaced by ours.
+// The scheme is what the connection is, or what a trusted proxy says of it, whatever the request's target claims.
 enum edge_verdict header_edge_request(
 	struct http_head *request, struct edge_context *c, struct arena *a);
 

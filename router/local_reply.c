@@ -112,6 +112,22 @@ enum step exchange_reply(struct exchange *x, const struct local_reply *reply, ui
 	return STEP_AGAIN;
 }
 
+enum step exchange_refuse_rule(struct exchange *x, const struct h1_error *e, uint64_t now_us)
+{
+	bool is_old = e->status == 426; // understood, just not served
+
+	router_count_rule(x->worker, e);
+	if (!is_old)
+		stat_inc(&x->peer->hcm->downstream_cx_protocol_error);
+	return exchange_reply(x,
+		&(struct local_reply){.status = e->status,
+			.body = http_reason(e->status),
+			.details = e->details,
+			.flag = is_old ? -1 : RESPONSE_FLAG_DPE,
+			.close = true},
+		now_us);
+}
+
 enum step exchange_reply_no_memory(struct exchange *x, uint64_t now_us)
 {
 	stat_inc(&x->worker->stats->exchange_no_memory);

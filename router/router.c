@@ -24,6 +24,7 @@ struct router {
 	struct snapshot *retired; // newest first
 	struct router_stats *stats;
 	struct tls_stats *tls_stats;
+	struct http_rule_counts *rules;
 	struct request_metrics **metrics;
 	struct log_ring **logs;
 	struct router_worker *workers[SNAPSHOT_MAX_WORKERS]; // set by each worker's start
@@ -75,6 +76,7 @@ static int start(void *arg, struct worker *w, void **state, uint64_t now_us)
 			.arg = w,
 			.timers = net_timers(worker_net(w))},
 		&(struct router_outputs){.stats = &r->stats[index],
+			.rules = &r->rules[index],
 			.tls_stats = &r->tls_stats[index],
 			.metrics = r->metrics[index],
 			.log = r->logs[index]},
@@ -135,9 +137,11 @@ struct router *router_new(const struct router_options *options)
 		.arg = r};
 	r->stats = per_worker(sizeof(*r->stats), n);
 	r->tls_stats = per_worker(sizeof(*r->tls_stats), n);
+	r->rules = per_worker(sizeof(*r->rules), n);
 	r->metrics = calloc(n, sizeof(struct request_metrics *));
 	r->logs = calloc(n, sizeof(struct log_ring *));
-	if (r->stats == NULL || r->tls_stats == NULL || r->metrics == NULL || r->logs == NULL)
+	if (r->stats == NULL || r->tls_stats == NULL || r->rules == NULL || r->metrics == NULL
+		|| r->logs == NULL)
 		goto fail;
 	for (unsigned i = 0; i < n; i++) {
 		r->metrics[i] = request_metrics_new(options->max_series);
@@ -177,6 +181,7 @@ void router_free(struct router **rp)
 	free(r->logs);
 	free(r->stats);
 	free(r->tls_stats);
+	free(r->rules);
 	free(r);
 }
 
@@ -360,6 +365,11 @@ const struct router_stats *router_worker_stats(const struct router *r, unsigned 
 const struct tls_stats *router_worker_tls_stats(const struct router *r, unsigned index)
 {
 	return &r->tls_stats[index];
+}
+
+const struct http_rule_counts *router_worker_rules(const struct router *r, unsigned index)
+{
+	return &r->rules[index];
 }
 
 struct request_metrics *const *router_request_metrics(const struct router *r)

@@ -48,6 +48,7 @@ uint64_t router_abort_all(struct router *r, struct worker *const *workers);
 
 // For the exporter and the log writer. Index < n_workers.
 const struct router_stats *router_worker_stats(const struct router *r, unsigned index);
+const struct http_rule_counts *router_worker_rules(const struct router *r, unsigned index);
 const struct tls_stats *router_worker_tls_stats(const struct router *r, unsigned index);
 struct request_metrics *const *router_request_metrics(const struct router *r);
 struct log_ring *router_log_ring(const struct router *r, unsigned index);

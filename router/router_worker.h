@@ -13,6 +13,7 @@
 #include "dataplane/stream.h"
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/timer.h"
+#include "router/http_rules.h"
 #include "router/log_ring.h"
 #include "router/request_metrics.h"
 #include "router/router_stats.h"
@@ -42,6 +43,7 @@ struct router_seams {
 // Where the results go; owned by the router, read by mgmt.
 struct router_outputs {
 	struct router_stats *stats;
+	struct http_rule_counts *rules;
 	struct tls_stats *tls_stats;
 	struct request_metrics *metrics; // NULL: not recorded
 	struct log_ring *log;            // NULL: no log
@@ -133,6 +135,18 @@ static inline void ready_add(struct router_worker *w, struct ready *r)
 {
 	if (list_is_empty(&r->node))
 		list_push(&w->ready, &r->node);
+}
+
+// A client's message was refused for breaking rule 'e'.
+static inline void router_count_rule(struct router_worker *w, const struct h1_error *e)
+{
+	stat_inc(&w->out.rules->clients[e->index]);
+}
+
+// Likewise an endpoint's.
+static inline void router_count_endpoint_rule(struct router_worker *w, const struct h1_error *e)
+{
+	stat_inc(&w->out.rules->endpoints[e->index]);
 }
 
 // Around every event that comes from outside.

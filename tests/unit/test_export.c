@@ -1,7 +1,7 @@
 // Prometheus text: valid whatever is in it, complete for the dashboards and alerts we are given, and documented.
 
 #include "mgmt/export.h"
-#include "router/h1.h"
+#include "router/http_rules.h"
 #include "tests/test_support.h"
 
 #include <ctype.h>
@@ -13,7 +13,7 @@
 static struct dataplane_stats dataplane[N_WORKERS];
 static struct tls_stats tls[N_WORKERS];
 static struct router_stats router[N_WORKERS];
-static uint64_t h1_error_counts[H1_N_ERRORS];
+static struct http_rule_counts rule_counts;
 static struct cluster_stats stats[2][N_WORKERS];
 static struct cluster_state states[2];
 static struct endpoint endpoint = {.text = "10.0.0.1:80"};
@@ -77,7 +77,7 @@ static void setup(void)
 		workers[w] = (struct export_worker){.dataplane = &dataplane[w],
 			.tls = &tls[w],
 			.router = &router[w],
-			.h1_errors = h1_error_counts};
+			.rules = &rule_counts};
 		requests[w] = request_metrics_new(20);
 	}
 	sources = (struct export_sources){

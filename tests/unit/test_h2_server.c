@@ -345,8 +345,8 @@ static void bodies_that_differ_from_content_length_are_reset(void)
 		assert_true(peer_find(p, 1)->reset);
 		assert_int_equal(peer_find(p, 1)->error_code, NGHTTP2_PROTOCOL_ERROR);
 		rig_assert_log(r,
-			longer ? "0 DPE http2.violation.of.messaging.rule 0 0"
-			       : "0 DPE http2.violation.of.messaging.rule 3 0");
+			longer ? "0 DPE http2.violation.of.messaging.rule{reset} 0 0"
+			       : "0 DPE http2.violation.of.messaging.rule{reset} 3 0");
 		assert_true(rig_upstream_closed(r, 0));
 		rig_assert_quiet(r);
 		done(&p, &r);
@@ -400,8 +400,8 @@ static void large_heads_go_through_and_larger_ones_are_431(void)
 	assert_int_equal(r->stats.h2_header_overflow, 2);
 	assert_int_equal(r->n_upstreams, 1);
 	rig_assert_log(r, "200 - via_upstream 0 2");
-	rig_assert_log(r, "431 DPE http2.header_list_size_exceeded 0 31");
-	rig_assert_log(r, "431 DPE http2.too_many_headers 0 31");
+	rig_assert_log(r, "431 DPE http2.header_list_size_exceeded{head_too_large} 0 31");
+	rig_assert_log(r, "431 DPE http2.too_many_headers{too_many_fields} 0 31");
 	rig_assert_quiet(r);
 	done(&p, &r);
 }
