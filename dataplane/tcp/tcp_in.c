@@ -124,6 +124,7 @@ static void syn_sent_input(struct tcp_conn *c, const struct tcp_segment *seg, ui
 	} else { // both sides opened at once
 		tcp_set_state(c, TCP_SYN_RECEIVED);
 		c->snd_wnd = seg->window;
+		c->give_up_us = now_us + TCP_HALF_OPEN_US;
 		c->flags |= TCP_F_SYN_DUE;
 		tcp_post_output(c);
 	}

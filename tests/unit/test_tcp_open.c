@@ -64,6 +64,20 @@ static void both_may_open_at_once(void)
 	rig_fini(&r);
 }
 
+static void both_opened_and_then_silence(void)
+{
+	struct rig r;
+
+	rig_init(&r, &(struct rig_options){0});
+	rig_connect(&r);
+	rx(&r, SEG(.flags = F_SYN, .seq = 0));
+	stream_close(&r.stream);
+	rig_after(&r, 40000);
+	tx_skip(&r);
+	assert_int_equal(r.stats.tcp_timeout_half_open, 1);
+	rig_done(&r);
+}
+
 static void a_refused_connect_says_so(void)
 {
 	struct rig r;
@@ -285,7 +299,8 @@ static void the_buffer_budget_bounds_what_a_writer_may_queue(void)
 }
 
 TESTS(TEST(passive_open_and_close_by_the_peer), TEST(active_open_and_close_by_us),
-	TEST(both_may_open_at_once), TEST(a_refused_connect_says_so),
+	TEST(both_may_open_at_once), TEST(both_opened_and_then_silence),
+	TEST(a_refused_connect_says_so),
 	TEST(icmp_ends_a_connect_but_only_with_a_sequence_number_in_flight),
 	TEST(icmp_too_big_makes_segments_smaller), TEST(a_repeated_syn_gets_the_same_answer),
 	TEST(half_open_connections_are_bounded), TEST(a_full_table_is_counted_and_recovers),
