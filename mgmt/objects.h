@@ -620,6 +620,8 @@ struct appliance_http {
 	uint64_t head_timeout_us;
 	uint64_t idle_timeout_us;
 	uint64_t body_timeout_us;
+	uint32_t min_body_rate;
+	uint64_t body_rate_window_us;
 	uint32_t max_connections;
 	int underscores; // enum underscores
 	const char *server_name;

@@ -255,6 +255,10 @@ struct http_config {
 	uint64_t head_timeout_us; // from the first byte of a request to the end of its head
 	uint64_t idle_timeout_us; // of a downstream connection without a request; 1 h
 	uint64_t body_timeout_us; // without any progress of a body in either direction; 0: none
+	// What a client moves of a body at least while nothing but the client is waited for, in bytes a second over a
+	// while of 'body_rate_window_us'; 0: any.
+	uint32_t min_body_rate;
+	uint64_t body_rate_window_us;
 	uint32_t max_connections; // downstream, per worker
 	uint32_t num_trusted_proxies;
 	enum path_normalization {

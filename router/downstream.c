@@ -47,6 +47,7 @@ void downstream_end(struct downstream *c, bool abort, uint64_t now_us)
 	c->listener->n_connections--;
 	w->n_downstreams--;
 	list_remove(&c->node);
+	list_remove(&c->idle_node);
 	list_remove(&c->ready.node);
 	timer_cancel(w->timers, &c->timer);
 	if (c->h2 != NULL)
@@ -194,12 +195,50 @@ static void on_event(void *owner, struct stream *s, unsigned events, uint64_t no
 	router_worker_leave(w, now_us);
 }
 
-static bool has_room(struct listener *l)
+static bool has_room(const struct router_worker *w)
 {
-	struct router_worker *w = l->worker;
 	uint32_t max = w->snapshot->config->http.max_connections;
 
 	return max == 0 || w->n_downstreams < max;
+}
+
+// Closes the connection that is missed least: the oldest of those that have not asked anything yet, else the one that
+// is idle longest. Returns false if all are at work.
+static bool make_room(struct router_worker *w, uint64_t now_us)
+{
+	struct list *of = !list_is_empty(&w->fresh_downstreams) ? &w->fresh_downstreams
+								: &w->idle_downstreams;
+
+	if (list_is_empty(of))
+		return false;
+	stat_inc(&w->stats->downstream_evicted);
+	// Not by a FIN: that would keep TCP's part for a while.
+	downstream_end(container_of(of->next, struct downstream, idle_node), true, now_us);
+	return true;
+}
+
+void downstream_note_busy(struct downstream *c)
+{
+	c->has_asked = true;
+	list_remove(&c->idle_node);
+}
+
+void downstream_note_idle(struct downstream *c)
+{
+	if (c->has_asked && list_is_empty(&c->idle_node))
+		list_push(&c->worker->idle_downstreams, &c->idle_node);
+}
+
+// The TLS stream over 's', or NULL if there is no place for one.
+static struct stream *accept_tls(
+	struct downstream *c, struct listener *l, struct stream *s, uint64_t now_us)
+{
+	struct router_worker *w = l->worker;
+	struct stream *io = tls_accept(w->tls, l->view->tls, &s, on_event, c, now_us);
+
+	if (io == NULL && s != NULL && make_room(w, now_us))
+		io = tls_accept(w->tls, l->view->tls, &s, on_event, c, now_us);
+	return io;
 }
 
 bool downstream_accept(void *arg, struct stream *s, uint64_t now_us)
@@ -212,11 +251,13 @@ bool downstream_accept(void *arg, struct stream *s, uint64_t now_us)
 	// Opened for a configuration that is not in force yet, or kept open by nobody's.
 	if (l->view == NULL)
 		return false;
-	if (!has_room(l)) {
+	if (!has_room(w) && !make_room(w, now_us)) {
 		stat_inc(&stats->downstream_cx_overflow);
 		return false;
 	}
 	c = pool_get_zeroed(&w->connections);
+	if (c == NULL && make_room(w, now_us))
+		c = pool_get_zeroed(&w->connections);
 	if (c == NULL) {
 		stat_inc(&stats->downstream_cx_overflow);
 		stat_inc(&w->stats->downstream_pool_empty);
@@ -232,9 +273,7 @@ bool downstream_accept(void *arg, struct stream *s, uint64_t now_us)
 	ready_init(&c->ready, on_ready);
 	arena_init(&c->arena, &w->chunks, 1);
 	if (l->view->tls != NULL) {
-		struct stream *lower = s;
-
-		c->io = tls_accept(w->tls, l->view->tls, &lower, on_event, c, now_us);
+		c->io = accept_tls(c, l, s, now_us);
 		if (c->io == NULL) {
 			stat_inc(&stats->downstream_cx_overflow);
 			pool_put(&w->connections, c);
@@ -248,6 +287,7 @@ bool downstream_accept(void *arg, struct stream *s, uint64_t now_us)
 		stream_set_owner(s, on_event, c);
 	}
 	list_push(&w->downstreams, &c->node);
+	list_push(&w->fresh_downstreams, &c->idle_node);
 	w->n_downstreams++;
 	l->n_connections++;
 	stat_inc(&stats->downstream_cx_total);
@@ -265,11 +305,21 @@ static uint64_t deadline(uint64_t since_us, uint64_t timeout_us)
 	return timeout_us > 0 ? since_us + timeout_us : UINT64_MAX;
 }
 
-// A body that is expected, in either direction, and does not move. A response that has not begun is
-// the route timeout's concern.
-static bool waits_for_body(const struct exchange *x)
+uint64_t downstream_look_us(const struct http_config *http)
 {
-	return !x->request_ended || x->response_started;
+	uint64_t us = http->idle_timeout_us > 0 ? http->idle_timeout_us : UINT64_MAX;
+
+	if (http->body_timeout_us > 0 && http->body_timeout_us < us)
+		us = http->body_timeout_us;
+	if (http->min_body_rate > 0 && http->body_rate_window_us > 0
+		&& http->body_rate_window_us < us)
+		us = http->body_rate_window_us;
+	return us;
+}
+
+static uint64_t later(uint64_t at_us, uint64_t by_us)
+{
+	return by_us == UINT64_MAX ? UINT64_MAX : at_us + by_us;
 }
 
 // When the connection is to be looked at again. The timer is never moved by a request that comes
@@ -278,17 +328,13 @@ static uint64_t next_check(const struct downstream *c, uint64_t now_us)
 {
 	const struct http_config *http = http_of(c);
 	uint64_t idle = deadline(c->idle_since_us, http->idle_timeout_us);
-	uint64_t body = deadline(now_us, http->body_timeout_us);
+	uint64_t look = later(now_us, downstream_look_us(http));
 
 	if (c->head_start_us != 0)
 		return deadline(c->head_start_us, http->head_timeout_us);
-	if (c->stream.exchange != NULL) {
-		const struct exchange *x = c->stream.exchange;
-
-		return deadline(waits_for_body(x) ? x->progress_us : now_us,
-			http->body_timeout_us > 0 ? http->body_timeout_us : http->idle_timeout_us);
-	}
-	return idle < body ? idle : body;
+	if (c->stream.exchange != NULL)
+		return look;
+	return idle < look ? idle : look;
 }
 
 static void on_timer(struct timer *t, uint64_t now_us)
@@ -297,7 +343,7 @@ static void on_timer(struct timer *t, uint64_t now_us)
 	struct router_worker *w = c->worker;
 	const struct http_config *http = http_of(c);
 	struct exchange *x = c->stream.exchange;
-	uint64_t next;
+	uint64_t due = UINT64_MAX, next;
 
 	if (c->h2 != NULL) {
 		bool gone;
@@ -309,8 +355,7 @@ static void on_timer(struct timer *t, uint64_t now_us)
 		return;
 	}
 	if (x != NULL) {
-		if (waits_for_body(x) && now_us >= deadline(x->progress_us, http->body_timeout_us))
-			exchange_on_downstream_end(x, DOWNSTREAM_STALLED, NULL);
+		due = exchange_check_time(x, now_us);
 	} else if (c->head_start_us != 0
 		&& now_us >= deadline(c->head_start_us, http->head_timeout_us)) {
 		h1_server_head_timeout(c, now_us);
@@ -326,6 +371,7 @@ static void on_timer(struct timer *t, uint64_t now_us)
 	}
 	if (c != NULL) {
 		next = next_check(c, now_us);
+		next = due < next ? due : next;
 		if (next != UINT64_MAX)
 			timer_arm(w->timers, &c->timer, next > now_us ? next : now_us + 1000);
 	}

@@ -26,6 +26,9 @@ struct downstream {
 	struct stream *io;
 	struct listener *listener;
 	struct list node; // in 'downstreams' of the worker
+	struct list
+		idle_node; // in 'fresh_downstreams' or 'idle_downstreams' of the worker, unless a request is under way
+	bool has_asked; // a request was received, ever
 	struct timer timer;
 	struct ready ready;
 	struct exchange_peer peer;
@@ -58,6 +61,12 @@ void downstream_end(struct downstream *c, bool abort, uint64_t now_us);
 bool downstream_is_busy(const struct downstream *c);
 // Finds the route table under the worker's snapshot.
 void downstream_bind_table(struct downstream *c);
+
+// A request is under way; none is any more. Both may be said again.
+void downstream_note_busy(struct downstream *c);
+void downstream_note_idle(struct downstream *c);
+// How long a connection may go without its timer looking at it; UINT64_MAX: for ever.
+uint64_t downstream_look_us(const struct http_config *http);
 
 // Prepares 'c' for its first or next request.
 void h1_server_start(struct downstream *c, uint64_t now_us);

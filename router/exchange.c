@@ -55,7 +55,14 @@ static enum step end_by_downstream(struct exchange *x, uint64_t now_us)
 		return exchange_cut(x, RESPONSE_FLAG_DPE, x->codec_error->details);
 	case DOWNSTREAM_CUT:
 		return exchange_cut(x, RESPONSE_FLAG_DC, "downstream_local_disconnect(drained)");
-	case DOWNSTREAM_STALLED: return exchange_cut(x, RESPONSE_FLAG_SI, "stream_idle_timeout");
+	case DOWNSTREAM_STALLED:
+		stat_inc(&x->peer->hcm->downstream_rq_idle_timeout);
+		return exchange_cut(x, RESPONSE_FLAG_SI, "stream_idle_timeout");
+	case DOWNSTREAM_SLOW:
+		stat_inc(x->owes_room ? &x->worker->stats->downstream_slow_readers
+				      : &x->worker->stats->downstream_slow_bodies);
+		return exchange_cut(x, RESPONSE_FLAG_SI,
+			x->owes_room ? "response_read_too_slow" : "request_body_too_slow");
 	case DOWNSTREAM_RESET: return exchange_cut(x, RESPONSE_FLAG_DR, "http2.remote_reset");
 	case DOWNSTREAM_VIOLATION:
 		router_count_rule(x->worker, x->codec_error);
@@ -64,17 +71,21 @@ static enum step end_by_downstream(struct exchange *x, uint64_t now_us)
 	}
 }
 
-// The client does not send its body.
+// The client does not send its body, or too slowly.
 static enum step end_by_stall(struct exchange *x, uint64_t now_us)
 {
-	if (x->response_started || x->state == EXCHANGE_REPLY)
+	bool slow = x->downstream_end == DOWNSTREAM_SLOW;
+
+	if (x->response_started || x->state == EXCHANGE_REPLY || x->owes_room)
 		return end_by_downstream(x, now_us);
 	x->downstream_end = 0;
 	stat_inc(&x->peer->hcm->downstream_rq_timeout);
+	stat_inc(slow ? &x->worker->stats->downstream_slow_bodies
+		      : &x->peer->hcm->downstream_rq_idle_timeout);
 	return exchange_reply(x,
 		&(struct local_reply){.status = 408,
-			.body = "stream timeout",
-			.details = "stream_idle_timeout",
+			.body = slow ? "request body too slow" : "stream timeout",
+			.details = slow ? "request_body_too_slow" : "stream_idle_timeout",
 			.flag = RESPONSE_FLAG_SI,
 			.close = true},
 		now_us);
@@ -83,7 +94,7 @@ static enum step end_by_stall(struct exchange *x, uint64_t now_us)
 static enum step run_once(struct exchange *x, uint64_t now_us)
 {
 	if (x->state != EXCHANGE_END) {
-		if (x->downstream_end == DOWNSTREAM_STALLED)
+		if (x->downstream_end == DOWNSTREAM_STALLED || x->downstream_end == DOWNSTREAM_SLOW)
 			return end_by_stall(x, now_us);
 		if (x->downstream_end != 0)
 			return end_by_downstream(x, now_us);
@@ -93,12 +104,64 @@ static enum step run_once(struct exchange *x, uint64_t now_us)
 	return steps[x->state](x, now_us);
 }
 
+// True while nothing but the client is waited for. A stream may pause as it likes: what has no length and is answered already,
+// or is gRPC, is one (WebSockets are tunnels by then).
+static bool waits_for_client(const struct exchange *x)
+{
+	if (x->owes_room)
+		return true;
+	return x->owes_body && !x->response_started && !x->grpc
+		&& !(x->expects_continue && !x->continue_relayed);
+}
+
+// Of the direction that the client is slow in.
+static uint64_t moved_bytes(const struct exchange *x)
+{
+	return x->owes_room ? x->downstream->wire_sent : x->request_body_bytes;
+}
+
 static void run(struct ready *r, uint64_t now_us)
 {
 	struct exchange *x = container_of(r, struct exchange, ready);
+	enum step step;
 
-	while (run_once(x, now_us) == STEP_AGAIN)
+	while ((step = run_once(x, now_us)) == STEP_AGAIN)
 		;
+	if (step != STEP_WAIT)
+		return;
+	if (x->pace_is_of_room != x->owes_room)
+		x->pace.since_us = 0;
+	x->pace_is_of_room = x->owes_room;
+	pace_note(&x->pace, waits_for_client(x), moved_bytes(x), now_us);
+}
+
+// A body that is expected, in either direction, and does not move. A response that has not begun is the route timeout's concern.
+static bool waits_for_body(const struct exchange *x)
+{
+	return !x->request_ended || x->response_started;
+}
+
+uint64_t exchange_check_time(struct exchange *x, uint64_t now_us)
+{
+	const struct http_config *http = &x->snapshot->config->http;
+	uint64_t next = UINT64_MAX, at;
+
+	if (http->body_timeout_us > 0) {
+		next = (waits_for_body(x) ? x->progress_us : now_us) + http->body_timeout_us;
+		if (now_us >= next) {
+			exchange_on_downstream_end(x, DOWNSTREAM_STALLED, NULL);
+			next = now_us + http->body_timeout_us;
+		}
+	}
+	if (http->min_body_rate > 0 && http->body_rate_window_us > 0) {
+		uint64_t least = http->body_rate_window_us * http->min_body_rate / 1000000;
+
+		if (pace_is_slow(&x->pace, moved_bytes(x), least, http->body_rate_window_us, now_us,
+			    &at))
+			exchange_on_downstream_end(x, DOWNSTREAM_SLOW, NULL);
+		next = at < next ? at : next;
+	}
+	return next;
 }
 
 struct exchange *exchange_new(struct router_worker *w, struct codec_stream *downstream,

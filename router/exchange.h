@@ -15,6 +15,7 @@
 #include "router/codec.h"
 #include "router/h1.h"
 #include "router/hcm_stats.h"
+#include "router/pace.h"
 #include "router/record.h"
 #include "router/reset_reason.h"
 #include "router/router_worker.h"
@@ -31,6 +32,7 @@ enum downstream_end {
 	DOWNSTREAM_CUT,       // by us: drained, aborted
 	DOWNSTREAM_BROKEN,    // the request's body is not HTTP, or does not come to its end
 	DOWNSTREAM_STALLED,   // no progress for too long
+	DOWNSTREAM_SLOW,      // less of a body than http_config.min_body_rate
 	DOWNSTREAM_RESET,     // the client reset this stream, not its connection
 	DOWNSTREAM_VIOLATION, // the request breaks a rule, and its stream is gone already
 };
@@ -88,6 +90,9 @@ struct exchange {
 	bool is_retry_reserved; // counted in the cluster's retries
 	bool is_head;
 	bool grpc;
+	bool owes_body;         // the client: what it has sent of the request's body is used up
+	bool owes_room;         // the client: bytes of the answer wait for it
+	bool pace_is_of_room;   // which of the two 'pace' is of
 	uint8_t downstream_end; // enum downstream_end; 0: alive
 	bool upstream_head;     // noted by the codec: x->response is parsed
 	bool upstream_continue; // noted by the codec: a 100 came
@@ -119,6 +124,7 @@ struct exchange {
 	uint32_t attempts;
 	uint32_t retries;
 	uint64_t progress_us; // the last time any body byte moved
+	struct pace pace;     // of the client
 	const char *transport_failure;
 
 	// the request's body, while it may have to be sent again
@@ -165,6 +171,9 @@ void exchange_refuse_slow(struct exchange *x);
 // The client's side is over; a response may be cut. The stream is still to be given back by the exchange.
 void exchange_on_downstream_end(
 	struct exchange *x, enum downstream_end how, const struct h1_error *error);
+
+// Looks at the time: ends 'x' if its client stalls it. Returns when to look again.
+uint64_t exchange_check_time(struct exchange *x, uint64_t now_us);
 
 // The pool of exchanges is empty: the request that was answered 503 leaves a line all the same.
 void exchange_log_refused(struct router_worker *w, const struct exchange_peer *peer,

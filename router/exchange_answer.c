@@ -101,7 +101,7 @@ static bool pump_response(struct exchange *x, uint64_t now_us)
 		size_t n;
 
 		switch (up->ops->peek_body(up, &data)) {
-		case CODEC_WAIT: return false;
+		case CODEC_WAIT: x->owes_room = down->ops->send_pending(down); return false;
 		case CODEC_END:
 			if (x->answer_has_body)
 				down->ops->send_end(down, up->trailers);
@@ -109,6 +109,7 @@ static bool pump_response(struct exchange *x, uint64_t now_us)
 			break;
 		case CODEC_DATA:
 			n = down->ops->send_body(down, data);
+			x->owes_room = n == 0;
 			if (n == 0)
 				return false;
 			up->ops->consume_body(up, n);
@@ -129,7 +130,8 @@ enum step exchange_step_answer(struct exchange *x, uint64_t now_us)
 			return answer_failed(x, now_us);
 		return STEP_WAIT;
 	}
-	if (x->downstream->ops->send_pending(x->downstream))
+	x->owes_room = x->downstream->ops->send_pending(x->downstream);
+	if (x->owes_room)
 		return STEP_WAIT;
 	exchange_set_state(x, EXCHANGE_END);
 	return STEP_AGAIN;

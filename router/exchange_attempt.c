@@ -155,8 +155,9 @@ void exchange_pump_request(struct exchange *x, uint64_t now_us)
 		struct bytes data;
 		size_t n;
 
+		x->owes_body = false;
 		switch (down->ops->peek_body(down, &data)) {
-		case CODEC_WAIT: return;
+		case CODEC_WAIT: x->owes_body = true; return;
 		case CODEC_END: request_complete(x, now_us); break;
 		case CODEC_DATA:
 			if (up != NULL)

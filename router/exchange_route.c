@@ -25,6 +25,7 @@ static enum step refuse_codec(struct exchange *x, uint64_t now_us)
 
 	if (strcmp(x->codec_details, "request_header_timeout") == 0) {
 		stat_inc(&hcm->downstream_rq_timeout);
+		stat_inc(&hcm->downstream_rq_header_timeout);
 		return exchange_reply(x,
 			&(struct local_reply){.status = 408,
 				.body = "request header timeout",

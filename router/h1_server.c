@@ -35,17 +35,15 @@ static void next_message(struct downstream *c, uint64_t now_us)
 	c->stream.wire_received = c->stream.wire_sent = 0;
 	c->head_start_us = 0;
 	c->idle_since_us = now_us;
+	downstream_note_idle(c);
 }
 
 void h1_server_start(struct downstream *c, uint64_t now_us)
 {
-	const struct http_config *http = &c->worker->snapshot->config->http;
-	uint64_t check = http->idle_timeout_us;
+	uint64_t check = downstream_look_us(&c->worker->snapshot->config->http);
 
 	next_message(c, now_us);
-	if (http->body_timeout_us > 0 && (check == 0 || http->body_timeout_us < check))
-		check = http->body_timeout_us;
-	if (check > 0)
+	if (check != UINT64_MAX)
 		timer_arm(c->worker->timers, &c->timer, now_us + check);
 }
 
@@ -76,6 +74,7 @@ static struct exchange *new_exchange(struct downstream *c, uint8_t *large, uint6
 		return NULL;
 	}
 	c->head_start_us = 0;
+	downstream_note_busy(c);
 	return x;
 }
 

@@ -73,17 +73,21 @@ static void on_closed(struct h2_stream *s, uint32_t error_code)
 	struct exchange *x = s->stream.exchange;
 
 	(void)error_code;
-	if (s->reset_received)
+	if (h->stalled) {
+		x->owes_room = true;
+		exchange_on_downstream_end(x, DOWNSTREAM_SLOW, NULL);
+	} else if (s->reset_received) {
 		exchange_on_downstream_end(x, DOWNSTREAM_RESET, NULL);
-	else if (h->dead && !h->broken && !h->punished)
+	} else if (h->dead && !h->broken && !h->punished) {
 		exchange_on_downstream_end(x, DOWNSTREAM_GONE, NULL);
-	else
+	} else {
 		exchange_on_downstream_end(x, DOWNSTREAM_VIOLATION, &H2_ERR_RESET);
+	}
 }
 
 static uint64_t deadline(uint64_t since_us, uint64_t timeout_us)
 {
-	return timeout_us > 0 ? since_us + timeout_us : UINT64_MAX;
+	return timeout_us > 0 && timeout_us != UINT64_MAX ? since_us + timeout_us : UINT64_MAX;
 }
 
 static void on_turn(struct h2_session *h, uint64_t now_us)
@@ -98,8 +102,12 @@ static void on_turn(struct h2_session *h, uint64_t now_us)
 			downstream_end(c, h->io_closed, now_us);
 		return;
 	}
-	if (h->n_used > 0)
+	if (h->n_used > 0) {
 		c->idle_since_us = now_us;
+		downstream_note_busy(c);
+	} else {
+		downstream_note_idle(c);
+	}
 	if (h->starved)
 		timer_arm(c->worker->timers, &c->timer, now_us + H2_STARVED_US);
 	else if (h->receiving != NULL && http->head_timeout_us > 0)
@@ -170,27 +178,34 @@ uint32_t h2_server_cut(struct downstream *c)
 }
 
 // Ends the streams whose bodies do not move. Returns when the next one is due.
-static uint64_t check_streams(struct downstream *c, uint64_t timeout_us, uint64_t now_us)
+static uint64_t check_streams(struct downstream *c, uint64_t now_us)
 {
 	uint64_t next = UINT64_MAX;
 
-	if (timeout_us == 0)
-		return next;
 	list_foreach (node, &c->h2->streams) {
 		struct h2_stream *s = container_of(node, struct h2_stream, node);
-		struct exchange *x = s->stream.exchange;
-		uint64_t due;
 
-		if (x == NULL)
-			continue;
-		due = (x->request_ended && !x->response_started ? now_us : x->progress_us)
-			+ timeout_us;
-		if (due <= now_us)
-			exchange_on_downstream_end(x, DOWNSTREAM_STALLED, NULL);
-		else if (due < next)
-			next = due;
+		if (s->stream.exchange != NULL) {
+			uint64_t due = exchange_check_time(s->stream.exchange, now_us);
+
+			next = due < next ? due : next;
+		}
 	}
 	return next;
+}
+
+// The client does not read what is sent to it, whatever the streams' windows say. True if it is given up.
+static bool check_reader(struct downstream *c, const struct http_config *http, uint64_t now_us)
+{
+	uint64_t least = http->body_rate_window_us * http->min_body_rate / 1000000, next;
+
+	if (least == 0 || c->h2->dead
+		|| !pace_is_slow(&c->h2->pace, c->h2->n_written, least, http->body_rate_window_us,
+			now_us, &next))
+		return false;
+	stat_inc(&c->worker->stats->downstream_slow_readers);
+	h2_session_give_up(c->h2);
+	return true;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -202,11 +217,13 @@ uint64_t h2_server_check(struct downstream *c, bool *gone, uint64_t now_us)
 {
 	const struct http_config *http = &c->worker->snapshot->config->http;
 	struct h2_session *h = c->h2;
-	uint64_t next = check_streams(c, http->body_timeout_us, now_us);
+	uint64_t next = check_streams(c, now_us);
 	uint64_t head = deadline(h->section_start_us, http->head_timeout_us);
 
 	*gone = false;
 	h->now_us = now_us;
+	if (check_reader(c, http, now_us))
+		return UINT64_MAX;
 	if (h->starved) {
 		h2_session_wake_all(h);
 		next = earlier(next, now_us + H2_STARVED_US);
@@ -229,14 +246,14 @@ uint64_t h2_server_check(struct downstream *c, bool *gone, uint64_t now_us)
 		uint64_t idle = deadline(c->idle_since_us, http->idle_timeout_us);
 
 		if (now_us < idle)
-			return earlier(next, idle);
+			return earlier(
+				earlier(next, idle), deadline(now_us, downstream_look_us(http)));
 		stat_inc(&c->peer.hcm->downstream_cx_idle_timeout);
 		nghttp2_session_terminate_session(h->ng, NGHTTP2_NO_ERROR);
 		h2_session_wake(h);
 	}
-	// Nothing of the above is near; what begins later arms the timer itself, and idleness is
-	// found at the next look.
-	return earlier(next, deadline(now_us, http->idle_timeout_us));
+	// Nothing of the above is near; what begins later is found at the next look.
+	return earlier(next, deadline(now_us, downstream_look_us(http)));
 }
 
 // --- what an exchange does

@@ -413,6 +413,8 @@ static void die(struct h2_session *h)
 static void send_frames(struct h2_session *h)
 {
 	while (!h->dead && !h->io_closed) {
+		size_t taken;
+
 		if (h->out.len == 0) {
 			const uint8_t *data;
 			ssize_t n = nghttp2_session_mem_send(h->ng, &data);
@@ -423,7 +425,10 @@ static void send_frames(struct h2_session *h)
 				return;
 			h->out = bytes_of(data, (size_t)n);
 		}
-		h->out = bytes_skip(h->out, stream_write(h->io, h->out, false));
+		taken = stream_write(h->io, h->out, false);
+		h->out = bytes_skip(h->out, taken);
+		h->n_written += taken;
+		pace_note(&h->pace, h->out.len > 0, h->n_written, h->now_us);
 		if (h->out.len > 0) {
 			stream_want_write(h->io, h->out.len);
 			return;
@@ -488,6 +493,13 @@ void h2_session_on_event(struct h2_session *h, unsigned events, uint64_t now_us)
 void h2_session_wake(struct h2_session *h)
 {
 	ready_add(h->worker, &h->ready);
+}
+
+void h2_session_give_up(struct h2_session *h)
+{
+	h->stalled = true;
+	die(h);
+	h2_session_wake(h);
 }
 
 void h2_session_wake_all(struct h2_session *h)

@@ -27,6 +27,7 @@
 #include "router/h1.h"
 #include "router/h2_memory.h"
 #include "router/h2_queue.h"
+#include "router/pace.h"
 #include "router/router_worker.h"
 
 struct h2_session;
@@ -71,7 +72,9 @@ struct h2_session {
 	// per event
 	struct ready ready;
 	uint64_t now_us;
-	struct bytes out; // of nghttp2, not yet taken by 'io'
+	struct bytes out;   // of nghttp2, not yet taken by 'io'
+	uint64_t n_written; // bytes that 'io' took
+	struct pace pace;   // of the peer, while something is left in 'out'
 	struct list streams;
 	uint32_t
 		n_streams; // nghttp2's and ours: also those that only one of the two knows any more
@@ -81,6 +84,7 @@ struct h2_session {
 	bool punished;
 	bool ending;  // ours to end now, whatever is left to be sent
 	bool broken;  // the peer's frames are not HTTP/2
+	bool stalled; // given up because the peer does not read
 	bool goaway;  // the peer said it
 	bool starved; // a pool was empty as bytes were to be queued; streams are to be woken
 
@@ -159,6 +163,8 @@ void h2_session_on_event(struct h2_session *h, unsigned events, uint64_t now_us)
 void h2_session_wake(struct h2_session *h);
 // Ends the connection with ENHANCE_YOUR_CALM.
 void h2_session_punish(struct h2_session *h, enum h2_abuse why);
+// Ends the connection without a word: the peer does not read.
+void h2_session_give_up(struct h2_session *h);
 // Wakes every exchange.
 void h2_session_wake_all(struct h2_session *h);
 

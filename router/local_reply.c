@@ -146,6 +146,7 @@ enum step exchange_step_reply(struct exchange *x, uint64_t now_us)
 	while (x->reply_body.len > 0) {
 		size_t n = x->downstream->ops->send_body(x->downstream, x->reply_body);
 
+		x->owes_room = n == 0;
 		if (n == 0)
 			return STEP_WAIT;
 		x->response_body_bytes += n;
@@ -153,7 +154,8 @@ enum step exchange_step_reply(struct exchange *x, uint64_t now_us)
 		if (x->reply_body.len == 0)
 			x->downstream->ops->send_end(x->downstream, NULL);
 	}
-	if (x->downstream->ops->send_pending(x->downstream))
+	x->owes_room = x->downstream->ops->send_pending(x->downstream);
+	if (x->owes_room)
 		return STEP_WAIT;
 	exchange_set_state(x, EXCHANGE_END);
 	return STEP_AGAIN;

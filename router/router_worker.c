@@ -166,6 +166,8 @@ struct router_worker *router_worker_new(unsigned index, const struct router_seam
 	list_init(&w->listeners);
 	list_init(&w->ready);
 	list_init(&w->downstreams);
+	list_init(&w->fresh_downstreams);
+	list_init(&w->idle_downstreams);
 	list_init(&w->upstream_list);
 	w->scratch = malloc(SCRATCH_SIZE);
 	w->h2 = h2_worker_new();

@@ -93,7 +93,9 @@ struct router_worker {
 	// per event
 	struct list ready;
 	bool entered;
-	struct list downstreams; // every open connection
+	struct list downstreams;       // every open connection
+	struct list fresh_downstreams; // those without a request so far, oldest first
+	struct list idle_downstreams;  // those between requests, idle longest first
 	uint32_t n_downstreams;
 	struct list upstream_list;
 	uint64_t next_connection_id;

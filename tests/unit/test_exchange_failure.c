@@ -573,8 +573,11 @@ static void connections_beyond_the_limit_are_refused(void)
 
 	r->config.http.max_connections = 2;
 	rig_start(r);
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < 4; i++) {
 		rig_client(r);
+		if (i < 2)
+			rig_client_says(r, i, GET);
+	}
 	assert_false(rig_client_closed(r, 1));
 	assert_int_equal(fake_pair_fate(r->clients[2], 0), FAKE_ABORTED);
 	assert_int_equal(r->snapshot->listeners[0].state->stats[0].downstream_cx_overflow, 2);
@@ -587,7 +590,7 @@ static void an_empty_pool_of_connections_refuses(void)
 
 	r->capacity.connections = 1;
 	rig_start(r);
-	rig_client(r);
+	rig_client_says(r, rig_client(r), GET);
 	rig_client(r);
 	assert_int_equal(fake_pair_fate(r->clients[1], 0), FAKE_ABORTED);
 	assert_int_equal(r->stats.downstream_pool_empty, 1);
