@@ -3,7 +3,7 @@
 
 static void reno_init(struct tcp_conn *c)
 {
-	c->cc_acked = 0;
+	c->cc_state = (struct tcp_cc){.acked = 0};
 }
 
 static void reno_on_ack(struct tcp_conn *c, uint32_t acked, uint64_t now_us)
@@ -14,18 +14,19 @@ static void reno_on_ack(struct tcp_conn *c, uint32_t acked, uint64_t now_us)
 		c->cwnd += acked < 2u * c->mss ? acked : 2u * c->mss;
 		return;
 	}
-	c->cc_acked += acked;
-	if (c->cc_acked >= c->cwnd) {
-		c->cc_acked -= c->cwnd;
+	c->cc_state.acked += acked;
+	if (c->cc_state.acked >= c->cwnd) {
+		c->cc_state.acked -= c->cwnd;
 		c->cwnd += c->mss;
 	}
 }
 
 // RFC 5681, equation 4.
-static uint32_t reno_on_loss(struct tcp_conn *c, uint32_t in_flight, uint64_t now_us)
+static uint32_t reno_on_loss(struct tcp_conn *c, uint32_t in_flight, bool timeout, uint64_t now_us)
 {
+	(void)timeout;
 	(void)now_us;
-	c->cc_acked = 0;
+	c->cc_state.acked = 0;
 	return in_flight / 2 > 2u * c->mss ? in_flight / 2 : 2u * c->mss;
 }
 

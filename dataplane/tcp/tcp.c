@@ -151,7 +151,7 @@ struct tcp_conn *tcp_conn_new(struct tcp *t, const struct ip_endpoint *local,
 	c->stream.remote = *remote;
 	c->tcp = t;
 	c->state = TCP_CLOSED;
-	c->cc = &tcp_cc_reno;
+	c->cc = t->settings.cc != NULL ? t->settings.cc : &tcp_cc_cubic;
 	c->local_port_be = __builtin_bswap16(local->port);
 	c->remote_port_be = __builtin_bswap16(remote->port);
 	c->pseudo_sum = csum_pseudo(&local->addr, &remote->addr);

@@ -11,15 +11,17 @@
 
 struct tcp; // the TCP part of a net; tcp.c
 struct tcp_listener;
+struct tcp_cc_ops;
 
 struct tcp_settings {
 	uint32_t send_buffer_max;    // bytes a connection may have written and unacknowledged
 	uint32_t receive_buffer_max; // the largest window it ever offers
 	uint32_t user_timeout_us;    // unacknowledged for this long: the connection is dead
 	uint32_t time_wait_us;
-	uint32_t fin_wait_2_us; // for connections their owner has closed
-	uint32_t linger_bytes;  // discarded after close() before a RST
-	bool nagle;             // off: owners batch by loop turn
+	uint32_t fin_wait_2_us;      // for connections their owner has closed
+	uint32_t linger_bytes;       // discarded after close() before a RST
+	bool nagle;                  // off: owners batch by loop turn
+	const struct tcp_cc_ops *cc; // tcp_cc.h; NULL: CUBIC
 };
 
 extern const struct tcp_settings tcp_default_settings;

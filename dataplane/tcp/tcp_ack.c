@@ -88,8 +88,10 @@ static void enter_recovery(struct tcp_conn *c, uint64_t now_us)
 		return;
 	c->flags |= TCP_F_RECOVERY | TCP_F_FIRST_AGAIN; // RFC 6675, 5, step 4.3
 	c->recover = c->snd_nxt;
-	c->ssthresh = c->cc->on_loss(c, tcp_in_flight(c), now_us);
-	c->cwnd = c->ssthresh;
+	tcp_undo_save(c);
+	tcp_prr_begin(c);
+	c->ssthresh = c->cc->on_loss(c, c->prr_flight, false, now_us);
+	tcp_prr_ack(c, 0, true);
 	c->rto_at_us = TCP_NEVER; // starts anew with the retransmission
 	c->probe_at_us = TCP_NEVER;
 	stat_inc(&c->tcp->stats->tcp_fast_recoveries);
@@ -171,8 +173,15 @@ void tcp_mark_all_lost(struct tcp_conn *c, uint64_t now_us)
 		return;
 	}
 	// RFC 5681, equation 4, is for the first loss of a segment, not for each time it is sent again.
-	if (!(c->flags & TCP_F_LOSS))
-		c->ssthresh = c->cc->on_loss(c, tcp_in_flight(c), now_us);
+	if (!(c->flags & TCP_F_LOSS)) {
+		if (c->flags & TCP_F_RECOVERY) {
+			tcp_undo_forget(c); // one loss at least was real
+		} else {
+			tcp_undo_save(c);
+			c->undo.timeout = true;
+		}
+		c->ssthresh = c->cc->on_loss(c, tcp_in_flight(c), true, now_us);
+	}
 	c->cwnd = c->mss;
 	c->recover = c->snd_nxt;
 	c->flags = (c->flags & ~(uint32_t)TCP_F_RECOVERY) | TCP_F_LOSS;
@@ -222,7 +231,9 @@ static void on_new_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64
 	c->rto_at_us = TCP_NEVER; // tcp_output() starts it anew if something is left
 	if (rtt_us != TCP_NEVER)
 		tcp_rtt_sample(c, rtt_us, now_us);
-	if (c->flags & (TCP_F_RECOVERY | TCP_F_LOSS)) {
+	if (tcp_undo_ack(c, seg, now_us)) {
+		c->dup_acks = 0;
+	} else if (c->flags & (TCP_F_RECOVERY | TCP_F_LOSS)) {
 		on_partial_ack(c, acked, now_us);
 	} else {
 		c->dup_acks = 0;
@@ -259,11 +270,14 @@ static void find_losses(
 {
 	bool dsack = has_dsack(seg);
 
-	if (dsack)
+	if (dsack) {
 		tcp_rack_dsack(c);
+		tcp_undo_dsack(c, seg->opt.sack[0]);
+	}
 	if (c->flags & TCP_F_PROBED && tcp_probe_acked(c, seg, dsack, duplicate)
 		&& !(c->flags & (TCP_F_RECOVERY | TCP_F_LOSS))) {
-		c->ssthresh = c->cc->on_loss(c, tcp_in_flight(c), now_us);
+		tcp_undo_forget(c);
+		c->ssthresh = c->cc->on_loss(c, tcp_in_flight(c), false, now_us);
 		c->cwnd = c->ssthresh;
 	}
 	if (seg->opt.n_sack > 0)
@@ -280,7 +294,11 @@ void tcp_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 	// RFC 5681, 2: nothing in it but the number that is acknowledged already.
 	bool duplicate = seg->ack == c->snd_una && seg->len == 0 && !(seg->flags & RTE_TCP_FIN_FLAG)
 		&& seg->window << c->send_scale == c->snd_wnd;
+	bool recovery = c->flags & TCP_F_RECOVERY;
+	uint32_t una = c->snd_una, sacked = c->sacked_bytes;
 
+	if (!recovery && sacked == 0)
+		c->prr_out = 0;
 	if (seq_lt(c->snd_una, seg->ack))
 		on_new_ack(c, seg, now_us);
 	if (c->flags & TCP_F_SACK) {
@@ -289,6 +307,12 @@ void tcp_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 			find_losses(c, seg, duplicate, now_us);
 	} else if (duplicate && tcp_in_flight(c) > 0) {
 		on_duplicate(c, now_us);
+	}
+	if (recovery && c->flags & TCP_F_RECOVERY) {
+		uint32_t delivered = c->snd_una - una + c->sacked_bytes - sacked;
+
+		// Without SACK, what was counted as delivered before may exceed what was.
+		tcp_prr_ack(c, (int32_t)delivered > 0 ? delivered : 0, c->snd_una != una);
 	}
 	update_window(c, seg, now_us);
 	tcp_post_output(c);

@@ -4,6 +4,8 @@
 //     tcp_input (tcp_in.c)  parse, find the connection, RFC 9293 3.10.7
 //         tcp_ack.c         what an ACK frees, marks lost, opens
 //         tcp_rack.c        what is lost, by time; the probe for a lost tail
+//         tcp_recovery.c    the window while a loss is repaired, and when there was none
+//         cc_*.c            the window otherwise
 //         tcp_receive.c     data in order and out of order, SACK blocks, FIN
 //         tcp_listen.c      SYNs to listeners, active opens, local ports
 //         tcp_time_wait.c   what is left of a closed connection
@@ -82,6 +84,18 @@ struct tcp_listener {
 	uint32_t n_half_open;
 };
 
+// How things stood before the window was last reduced (tcp_recovery.c).
+struct tcp_undo {
+	uint32_t cwnd; // 0: nothing to take back
+	uint32_t ssthresh;
+	uint32_t una;
+	uint32_t ts;     // of the first segment sent again
+	uint32_t n_sent; // again, and no D-SACK says in vain
+	bool timeout;
+	bool answered; // an ACK has told whether what was sent again arrived, or what was sent first
+	struct tcp_cc cc;
+};
+
 struct tcp_conn {
 	struct stream stream; // first: owners hold this
 
@@ -138,8 +152,13 @@ struct tcp_conn {
 	uint32_t ts_offset;
 	uint64_t pseudo_sum; // of the checksum
 	uint32_t recover;    // end of the loss being repaired
-	uint32_t cc_acked;   // of the congestion control
+	uint32_t prr_flight; // RFC 6937: outstanding when the loss was found
+	uint32_t prr_delivered;
+	uint32_t prr_out; // sent since the first sign of the loss
 	const struct tcp_cc_ops *cc;
+	struct tcp_cc cc_state;
+	struct tcp_slow_start slow_start;
+	struct tcp_undo undo;
 
 	struct list out_node;   // in tcp.output
 	struct list event_node; // in tcp.events
@@ -359,6 +378,23 @@ void tcp_probe_timeout(struct tcp_conn *c, uint64_t now_us);
 
 // Returns true if 'seg' says that the probe repaired a loss, which is to be answered as one.
 bool tcp_probe_acked(struct tcp_conn *c, const struct tcp_segment *seg, bool dsack, bool duplicate);
+
+// --- tcp_recovery.c
+
+// Recovery begins; ssthresh is set.
+void tcp_prr_begin(struct tcp_conn *c);
+// In recovery: 'delivered' bytes arrived, 'advanced' if in order; 0 if only time passed. Sets the window.
+void tcp_prr_ack(struct tcp_conn *c, uint32_t delivered, bool advanced);
+
+// The window is about to be reduced.
+void tcp_undo_save(struct tcp_conn *c);
+void tcp_undo_forget(struct tcp_conn *c);
+// A segment went out again.
+void tcp_undo_sent_again(struct tcp_conn *c, uint64_t now_us);
+// Return true if the reduction was taken back: 'seg' acknowledged something new, or told that 'r' arrived
+// twice.
+bool tcp_undo_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us);
+bool tcp_undo_dsack(struct tcp_conn *c, struct tcp_range r);
 
 // --- tcp_receive.c
 

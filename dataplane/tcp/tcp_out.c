@@ -305,6 +305,7 @@ static bool transmit(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us)
 	b->tx_us = now_us;
 	b->n_tx += b->n_tx < UINT8_MAX;
 	c->last_tx_us = now_us;
+	c->prr_out += b->len;
 	send_segment(c, out, flags, b->seq, now_us);
 	return true;
 }
@@ -346,6 +347,7 @@ static void retransmit_lost(struct tcp_conn *c, uint64_t now_us)
 		c->flags &= ~(uint32_t)TCP_F_FIRST_AGAIN;
 		b->flags |= TCP_BUF_AGAIN;
 		c->again_bytes += tcp_buf_seq_len(m);
+		tcp_undo_sent_again(c, now_us);
 		c->n_retransmits++;
 		stat_inc(fast ? &c->tcp->stats->tcp_retransmit_fast
 			      : &c->tcp->stats->tcp_retransmit_rto);

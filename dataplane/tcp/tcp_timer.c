@@ -19,6 +19,8 @@ void tcp_rtt_sample(struct tcp_conn *c, uint64_t rtt_us, uint64_t now_us)
 	if (r == 0)
 		r = 1;
 	tcp_rack_rtt(c, r, now_us);
+	if (c->cc->on_rtt != NULL)
+		c->cc->on_rtt(c, r);
 	if (c->srtt_us == 0) {
 		c->srtt_us = r;
 		c->rttvar_us = r / 2;
