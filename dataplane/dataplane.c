@@ -386,8 +386,12 @@ static void warn_of_truncation(struct dataplane *d)
 	uint64_t n = 0;
 
 	for (unsigned i = 0; i < d->shared.n_workers; i++) {
-		if (d->workers[i] != NULL)
-			n += stat_read(&worker_stats(d->workers[i])->ip4_drop_truncated);
+		struct dataplane_stats *stats;
+
+		if (d->workers[i] == NULL)
+			continue;
+		stats = worker_stats(d->workers[i]);
+		n += stat_read(&stats->ip4_drop_truncated) + stat_read(&stats->ip6_drop_truncated);
 	}
 	if (n > d->truncated_seen)
 		log_warning(

@@ -32,9 +32,10 @@ struct port_config {
 	struct ip_addr addresses[8];
 	uint8_t prefix_len[8];
 	unsigned n_addresses;
-	struct ip_addr gateway; // all zero: none
-	uint16_t mtu;           // 0: the device's
-	int checksum;           // enum csum_policy; -1: by driver (quirk table)
+	struct ip_addr gateway;  // all zero: none
+	struct ip_addr gateway6; // another of the other family
+	uint16_t mtu;            // 0: the device's
+	int checksum;            // enum csum_policy; -1: by driver (quirk table)
 };
 
 struct dataplane_config {

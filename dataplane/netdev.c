@@ -26,7 +26,7 @@ static int ask_ethtool(int fd, const char *name, void *command)
 	return ask(fd, name, SIOCETHTOOL, &r);
 }
 
-static bool carries_default_route(const char *name)
+static bool carries_default_route4(const char *name)
 {
 	FILE *f = fopen("/proc/self/net/route", "r");
 	char line[256];
@@ -41,6 +41,26 @@ static bool carries_default_route(const char *name)
 		// Iface Destination Gateway Flags RefCnt Use Metric Mask ...
 		if (sscanf(line, "%63s %lx %*x %*x %*d %*d %*d %lx", iface, &dst, &mask) == 3)
 			found = dst == 0 && mask == 0 && strcmp(iface, name) == 0;
+	}
+	fclose(f);
+	return found;
+}
+
+static bool carries_default_route6(const char *name)
+{
+	FILE *f = fopen("/proc/self/net/ipv6_route", "r");
+	char line[256];
+	bool found = false;
+
+	if (f == NULL)
+		return false;
+	while (!found && fgets(line, sizeof(line), f) != NULL) {
+		char iface[64];
+		unsigned len;
+
+		// Destination length source length next-hop metric references use flags interface
+		if (sscanf(line, "%*32s %x %*32s %*x %*32s %*x %*x %*x %*x %63s", &len, iface) == 2)
+			found = len == 0 && strcmp(iface, name) == 0;
 	}
 	fclose(f);
 	return found;
@@ -71,7 +91,7 @@ int netdev_read(const char *name, struct netdev *out)
 		&& channels.combined_count + channels.rx_count > 0)
 		out->n_rx_queues = channels.combined_count + channels.rx_count;
 	close(fd);
-	out->has_default_route = carries_default_route(name);
+	out->has_default_route = carries_default_route4(name) || carries_default_route6(name);
 	if (bpf_xdp_query_id((int)out->index, 0, &out->xdp_program) != 0)
 		out->xdp_program = 0;
 	return result;
@@ -94,7 +114,27 @@ int netdev_set_up(const char *name)
 	return result;
 }
 
-bool netdev_kernel_owns_ip4(uint32_t be)
+// The address of 'sa', if it is an IP address.
+static bool read_address(const struct sockaddr *sa, struct ip_addr *out)
+{
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+
+	if (sa == NULL)
+		return false;
+	if (sa->sa_family == AF_INET) {
+		memcpy(&in, sa, sizeof(in));
+		*out = ip_addr_of_v4(in.sin_addr.s_addr);
+		return true;
+	}
+	if (sa->sa_family != AF_INET6)
+		return false;
+	memcpy(&in6, sa, sizeof(in6));
+	memcpy(out->b, &in6.sin6_addr, sizeof(out->b));
+	return true;
+}
+
+bool netdev_kernel_owns(const struct ip_addr *address)
 {
 	struct ifaddrs *all;
 	bool found = false;
@@ -102,12 +142,9 @@ bool netdev_kernel_owns_ip4(uint32_t be)
 	if (getifaddrs(&all) != 0)
 		return false;
 	for (const struct ifaddrs *a = all; a != NULL; a = a->ifa_next) {
-		struct sockaddr_in in;
+		struct ip_addr have;
 
-		if (a->ifa_addr == NULL || a->ifa_addr->sa_family != AF_INET)
-			continue;
-		memcpy(&in, a->ifa_addr, sizeof(in));
-		found |= in.sin_addr.s_addr == be;
+		found |= read_address(a->ifa_addr, &have) && ip_addr_equal(&have, address);
 	}
 	freeifaddrs(all);
 	return found;

@@ -2,6 +2,8 @@
 // sit on top of one (AF_XDP, AF_PACKET). Start-up only; works in whatever network namespace we are in.
 #pragma once
 
+#include "dataplane/base/ip_addr.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,8 +23,8 @@ struct netdev {
 int netdev_read(const char *name, struct netdev *out);
 int netdev_set_up(const char *name);
 
-// True if the kernel has 'be' as an address of any interface.
-bool netdev_kernel_owns_ip4(uint32_t be);
+// True if the kernel has the address on any interface.
+bool netdev_kernel_owns(const struct ip_addr *address);
 
 // True for interfaces whose sender is this very kernel, which leaves checksums unfinished.
 bool netdev_is_virtual(const struct netdev *d);

@@ -91,10 +91,7 @@ static int check_addresses(const struct port_config *config, char *error, size_t
 		char text[IP_ENDPOINT_TEXT_SIZE];
 
 		ip_addr_print(a, text);
-		if (!ip_addr_is_v4(a))
-			return fail(-EAFNOSUPPORT,
-				"address %s: IPv6 is not supported yet; expected IPv4", text);
-		if (config->kind == PORT_KIND_AF_PACKET && netdev_kernel_owns_ip4(ip_addr_v4(a)))
+		if (config->kind == PORT_KIND_AF_PACKET && netdev_kernel_owns(a))
 			return fail(-EADDRINUSE,
 				"the kernel has address %s too and would reset every connection to it; "
 				"remove it from the kernel (ip address del), or use driver af_xdp",

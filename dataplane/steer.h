@@ -4,7 +4,7 @@
 //     TCP to a port of the active-open range   the port's low bits name the worker that opened it
 //     any other TCP                            keyed hash of addresses and ports
 //     ICMP error that quotes a TCP segment     as an answer to that segment
-//     ARP                                      worker 0 answers, everybody learns
+//     ARP, IPv6 neighbour discovery            worker 0 answers, everybody learns
 //     anything else                            worker 0
 //
 // Pure; any thread.

@@ -426,6 +426,7 @@ static int start_net(struct worker *w, uint64_t now_us)
 			.rx_csum = s->ports[i].csum,
 			.n_addresses = pc->n_addresses,
 			.gateway = pc->gateway,
+			.gateway6 = pc->gateway6,
 			.transmit = transmit,
 			.transmit_arg = &w->ports[i],
 		};

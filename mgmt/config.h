@@ -30,9 +30,10 @@ struct appliance_port {
 	struct ip_addr addresses[8];
 	uint8_t prefix_len[8];
 	unsigned n_addresses;
-	struct ip_addr gateway; // all zero: none
-	uint16_t mtu;           // 0: the port's
-	const char *checksum;   // verify | trust | accept-partial; NULL: by driver
+	struct ip_addr gateway;  // all zero: none
+	struct ip_addr gateway6; // beside an IPv4 one
+	uint16_t mtu;            // 0: the port's
+	const char *checksum;    // verify | trust | accept-partial; NULL: by driver
 };
 
 struct appliance {

@@ -581,6 +581,7 @@ struct appliance_port_spec {
 	const char **addresses;
 	unsigned n_addresses;
 	struct ip_addr gateway;
+	struct ip_addr gateway6;
 	uint32_t mtu;
 	int checksum;
 };

@@ -114,6 +114,7 @@ void sizing_dataplane_config(
 			.shared = from->shared,
 			.n_addresses = from->n_addresses,
 			.gateway = from->gateway,
+			.gateway6 = from->gateway6,
 			.mtu = from->mtu,
 			.checksum = port_checksum(from->checksum),
 		};

@@ -42,6 +42,9 @@ static bool parse_prefix(
 		return false;
 	if (len == 0 || len > (ip_addr_is_v4(address) ? 32 : 128))
 		return false;
+	// Neither a group nor nothing.
+	if (address->b[0] == 0xff || (address->q[0] == 0 && address->q[1] == 0))
+		return false;
 	*prefix_len = (uint8_t)len;
 	return true;
 }
@@ -80,6 +83,39 @@ static const struct {
 	{PORT_DEVARGS,   "devargs"  },
 };
 
+// A default route of a family that the port has no address of would never carry anything.
+static void check_gateways(struct diag *d, const struct appliance_port_spec *spec)
+{
+	bool has_v4 = spec->shared, has_v6 = spec->shared;
+	const struct {
+		const char *field;
+		const struct ip_addr *address;
+	} gateways[] = {
+		{"gateway",  &spec->gateway },
+		{"gateway6", &spec->gateway6},
+	};
+
+	for (unsigned i = 0; i < spec->n_addresses; i++) {
+		has_v4 |= strchr(spec->addresses[i], ':') == NULL;
+		has_v6 |= strchr(spec->addresses[i], ':') != NULL;
+	}
+	for (size_t i = 0; i < COUNT_OF(gateways); i++) {
+		bool is_v4 = ip_addr_is_v4(gateways[i].address);
+
+		if (object_has(spec, gateways[i].field) && !(is_v4 ? has_v4 : has_v6))
+			tree_field_error(d, spec->node, gateways[i].field,
+				"is an %s address and the port has none; expected one in addresses",
+				is_v4 ? "IPv4" : "IPv6");
+	}
+	if (object_has(spec, "gateway6") && ip_addr_is_v4(&spec->gateway6))
+		tree_field_error(d, spec->node, "gateway6",
+			"is an IPv4 address; expected an IPv6 one, or it in gateway");
+	else if (object_has(spec, "gateway6") && object_has(spec, "gateway")
+		&& !ip_addr_is_v4(&spec->gateway))
+		tree_field_error(d, spec->node, "gateway6",
+			"is a second IPv6 gateway; expected an IPv4 one in gateway");
+}
+
 static void check_port(struct diag *d, const struct appliance_port_spec *spec,
 	const struct appliance_port_spec *others, unsigned n_others)
 {
@@ -93,6 +129,7 @@ static void check_port(struct diag *d, const struct appliance_port_spec *spec,
 	if (!spec->shared && spec->n_addresses == 0)
 		tree_field_error(d, spec->node, "addresses",
 			"is missing; expected at least one such as 10.0.0.1/24");
+	check_gateways(d, spec);
 	for (unsigned i = 0; i < n_others; i++) {
 		if (spec->name[0] != '\0' && strcmp(others[i].name, spec->name) == 0)
 			tree_field_error(d, spec->node, "name",
@@ -116,6 +153,7 @@ static void translate_port(const struct manifest *m, struct region *out,
 	to->memif_socket = or_null(out, spec->socket);
 	to->shared = spec->shared != 0;
 	to->gateway = spec->gateway;
+	to->gateway6 = spec->gateway6;
 	to->mtu = (uint16_t)spec->mtu;
 	to->checksum = checksum_names[spec->checksum];
 	for (unsigned i = 0; i < spec->n_addresses && n != NULL; i++, n = n->next) {

@@ -3,6 +3,7 @@
 #include "dataplane/tcp/tcp_net.h"
 
 #include <assert.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -97,7 +98,7 @@ static void take_sent(void *arg, struct rte_mbuf **ms, unsigned n)
 	}
 }
 
-void rig_start(void)
+static void rig_start_with(bool with_ip6)
 {
 	static struct rte_mempool *pool;
 	struct net_config config;
@@ -125,8 +126,24 @@ void rig_start(void)
 	iface.addresses[0] = ip_addr_of_v4(rig_ip("10.0.0.1"));
 	iface.prefix_len[0] = 24;
 	iface.gateway = ip_addr_of_v4(rig_ip("10.0.0.254"));
+	if (with_ip6) {
+		iface.addresses[1] = rig_addr("fd00::1");
+		iface.prefix_len[1] = 64;
+		iface.n_addresses = 2;
+		iface.gateway6 = rig_addr("fd00::fe");
+	}
 	rig.iface = net_add_iface(rig.net, &iface);
 	assert(rig.iface != NULL);
+}
+
+void rig_start(void)
+{
+	rig_start_with(false);
+}
+
+void rig_start6(void)
+{
+	rig_start_with(true);
 }
 
 unsigned rig_stop(void)
@@ -158,6 +175,15 @@ uint32_t rig_ip(const char *text)
 	if (!ip_addr_parse(text, &a))
 		abort();
 	return ip_addr_v4(&a);
+}
+
+struct ip_addr rig_addr(const char *text)
+{
+	struct ip_addr a;
+
+	if (!ip_addr_parse(text, &a))
+		abort();
+	return a;
 }
 
 struct rig_frame *rig_append(struct rig_frame *f, const void *data, size_t len)
@@ -230,6 +256,77 @@ struct rig_frame *rig_arp(struct rig_frame *f, const uint8_t dst[6], uint16_t op
 	return rig_append(f, &arp, sizeof(arp));
 }
 
+struct rig_frame *rig_ip6(struct rig_frame *f, const char *src, const char *dst, uint8_t next,
+	const void *payload, size_t len)
+{
+	struct ip_addr from = rig_addr(src), to = rig_addr(dst);
+	const uint8_t group_mac[6] = {0x33, 0x33, to.b[12], to.b[13], to.b[14], to.b[15]};
+	struct rte_ipv6_hdr ip = {
+		.vtc_flow = RTE_BE32(0x60000000),
+		.payload_len = rte_cpu_to_be_16((uint16_t)len),
+		.proto = next,
+		.hop_limits = 64,
+	};
+
+	memcpy(ip.src_addr, from.b, sizeof(ip.src_addr));
+	memcpy(ip.dst_addr, to.b, sizeof(ip.dst_addr));
+	rig_eth(f, to.b[0] == 0xff ? group_mac : rig_own_mac, rig_peer_mac, RTE_ETHER_TYPE_IPV6);
+	rig_append(f, &ip, sizeof(ip));
+	return rig_append(f, payload, len);
+}
+
+struct rte_ipv6_hdr *rig_ip6_of(struct rig_frame *f)
+{
+	return (struct rte_ipv6_hdr *)(void *)(f->data + RTE_ETHER_HDR_LEN);
+}
+
+static uint16_t icmp6_sum(const struct rig_frame *f)
+{
+	const struct rte_ipv6_hdr *ip = (const void *)(f->data + RTE_ETHER_HDR_LEN);
+	struct ip_addr src = wire_ip6(ip->src_addr), dst = wire_ip6(ip->dst_addr);
+
+	return wire_icmp6_sum(&src, &dst, ip + 1, rte_be_to_cpu_16(ip->payload_len));
+}
+
+void rig_fix_icmp6_sum(struct rig_frame *f)
+{
+	struct wire_icmp6 *icmp = (struct wire_icmp6 *)(void *)(rig_ip6_of(f) + 1);
+
+	icmp->checksum = 0;
+	icmp->checksum = (uint16_t)~icmp6_sum(f);
+}
+
+struct rig_frame *rig_icmp6(struct rig_frame *f, const char *src, const char *dst, uint8_t type,
+	uint32_t word, const void *rest, size_t len)
+{
+	struct wire_icmp6 icmp = {.type = type, .word = rte_cpu_to_be_32(word)};
+
+	rig_ip6(f, src, dst, IPPROTO_ICMPV6, &icmp, sizeof(icmp));
+	rig_append(f, rest, len);
+	rig_ip6_of(f)->payload_len = rte_cpu_to_be_16((uint16_t)(sizeof(icmp) + len));
+	rig_fix_icmp6_sum(f);
+	return f;
+}
+
+struct rig_frame *rig_nd(struct rig_frame *f, const char *src, const char *dst, uint8_t type,
+	uint32_t flags_be, const char *target, uint8_t kind, const uint8_t mac[6])
+{
+	struct ip_addr about = rig_addr(target);
+	uint8_t rest[24];
+	size_t len = sizeof(about);
+
+	memcpy(rest, about.b, sizeof(about));
+	if (kind != 0) {
+		rest[16] = kind;
+		rest[17] = 1;
+		memcpy(rest + 18, mac, 6);
+		len = sizeof(rest);
+	}
+	rig_icmp6(f, src, dst, type, rte_be_to_cpu_32(flags_be), rest, len);
+	rig_ip6_of(f)->hop_limits = 255;
+	return f;
+}
+
 static void *sent_payload(unsigned i, uint16_t type)
 {
 	struct rig_frame *f = &rig.sent[i];
@@ -250,4 +347,20 @@ struct rte_arp_hdr *rig_sent_arp(unsigned i)
 struct rte_ipv4_hdr *rig_sent_ip4(unsigned i)
 {
 	return sent_payload(i, RTE_ETHER_TYPE_IPV4);
+}
+
+struct rte_ipv6_hdr *rig_sent_ip6(unsigned i)
+{
+	return sent_payload(i, RTE_ETHER_TYPE_IPV6);
+}
+
+struct wire_icmp6 *rig_sent_icmp6(unsigned i)
+{
+	struct rte_ipv6_hdr *ip = rig_sent_ip6(i);
+
+	if (ip->proto != IPPROTO_ICMPV6 || icmp6_sum(&rig.sent[i]) != 0xffff) {
+		fprintf(stderr, "rig: frame %u is no good ICMPv6\n", i);
+		abort();
+	}
+	return (struct wire_icmp6 *)(void *)(ip + 1);
 }

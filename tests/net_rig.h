@@ -5,6 +5,7 @@
 //     rig_frame() & co --> rig_receive() --> net --> rig.sent[], rig.tcp
 //
 // The interface is 10.0.0.1/24 at 02:00:00:00:00:01 with the gateway 10.0.0.254; time starts at RIG_START.
+// With IPv6 it is fd00::1/64 and fe80::ff:fe00:1 too, with the gateway fd00::fe.
 #pragma once
 
 #include "dataplane/net/net_instance.h"
@@ -48,6 +49,7 @@ extern struct rig rig;
 
 // Starts 'rig' with a net that has not run yet; rig_stop() frees it and returns how many mbufs leaked.
 void rig_start(void);
+void rig_start6(void);
 unsigned rig_stop(void);
 
 // Gives the net a frame and runs it.
@@ -69,7 +71,23 @@ struct rig_frame *rig_arp(struct rig_frame *f, const uint8_t dst[6], uint16_t op
 	const uint8_t sender_mac[6], const char *sender, const char *target);
 struct rte_ipv4_hdr *rig_ip4_of(struct rig_frame *f);
 void rig_fix_ip4_sum(struct rig_frame *f);
+struct ip_addr rig_addr(const char *text);
+// The same for IPv6; a group is sent to its hardware address. 'next' is the first header's kind.
+struct rig_frame *rig_ip6(struct rig_frame *f, const char *src, const char *dst, uint8_t next,
+	const void *payload, size_t len);
+struct rte_ipv6_hdr *rig_ip6_of(struct rig_frame *f);
+// An ICMPv6 message with a right checksum behind the fixed header.
+struct rig_frame *rig_icmp6(struct rig_frame *f, const char *src, const char *dst, uint8_t type,
+	uint32_t word, const void *rest, size_t len);
+void rig_fix_icmp6_sum(struct rig_frame *f);
+// A solicitation or advertisement as a neighbour sends it, hop limit 255; 'kind' and 'mac' are its option, 0 for
+// none.
+struct rig_frame *rig_nd(struct rig_frame *f, const char *src, const char *dst, uint8_t type,
+	uint32_t flags_be, const char *target, uint8_t kind, const uint8_t mac[6]);
 
-// Looking at what was sent. Both end the program if frame i is something else.
+// Looking at what was sent. All end the program if frame i is something else.
 struct rte_arp_hdr *rig_sent_arp(unsigned i);
 struct rte_ipv4_hdr *rig_sent_ip4(unsigned i);
+struct rte_ipv6_hdr *rig_sent_ip6(unsigned i);
+// Its checksum is right, too.
+struct wire_icmp6 *rig_sent_icmp6(unsigned i);

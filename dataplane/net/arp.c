@@ -51,6 +51,8 @@ void arp_announce(struct iface *out)
 	for (unsigned k = 0; k < out->n_addresses; k++) {
 		uint32_t own_be = ip_addr_v4(&out->addresses[k].addr);
 
+		if (!ip_addr_is_v4(&out->addresses[k].addr))
+			continue;
 		stat_inc(&out->net->stats->arp_announcements_sent);
 		send_arp(out, RTE_ARP_OP_REQUEST, broadcast_mac, own_be, unknown, own_be);
 	}

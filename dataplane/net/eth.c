@@ -1,8 +1,22 @@
 #include "dataplane/net/net_instance.h"
 #include "dataplane/net/wire.h"
 
+// An IPv6 packet in a group frame has to be for one of our groups (RFC 2464, 7), and for the group that the
+// frame names. 'at' is where the IPv6 header starts.
+static bool is_our_group6(const struct iface *in, const struct rte_mbuf *m, uint16_t at)
+{
+	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
+	struct ip_addr dst;
+
+	if (frame[0] != 0x33 || frame[1] != 0x33
+		|| rte_pktmbuf_data_len(m) < at + sizeof(struct rte_ipv6_hdr))
+		return false;
+	dst = wire_ip6(frame + at + offsetof(struct rte_ipv6_hdr, dst_addr));
+	return memcmp(frame + 2, dst.b + 12, 4) == 0 && iface_in_group6(in, &dst);
+}
+
 // RFC 1122, 2.4 and 3.3.6: a unicast packet in a group frame is somebody's mistake, so only ARP may come
-// to everybody.
+// to everybody, and IPv6 to groups.
 enum net_drop eth_check(const struct iface *in, struct rte_mbuf *m, uint16_t *type)
 {
 	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
@@ -18,7 +32,7 @@ enum net_drop eth_check(const struct iface *in, struct rte_mbuf *m, uint16_t *ty
 		|| wire_mac_equal(eth->src_addr.addr_bytes, in->mac))
 		return NET_DROP_eth_source;
 
-	group = rte_is_broadcast_ether_addr(&eth->dst_addr);
+	group = wire_mac_is_group(eth->dst_addr.addr_bytes);
 	if (!group && !wire_mac_equal(eth->dst_addr.addr_bytes, in->mac))
 		return NET_DROP_eth_not_ours;
 
@@ -34,9 +48,11 @@ enum net_drop eth_check(const struct iface *in, struct rte_mbuf *m, uint16_t *ty
 		hdr_len += sizeof(*tag);
 	}
 
-	if (group && *type != RTE_ETHER_TYPE_ARP)
+	if (group && !(*type == RTE_ETHER_TYPE_ARP && rte_is_broadcast_ether_addr(&eth->dst_addr))
+		&& !(*type == RTE_ETHER_TYPE_IPV6 && is_our_group6(in, m, hdr_len)))
 		return NET_DROP_eth_not_ours;
-	if (*type != RTE_ETHER_TYPE_ARP && *type != RTE_ETHER_TYPE_IPV4)
+	if (*type != RTE_ETHER_TYPE_ARP && *type != RTE_ETHER_TYPE_IPV4
+		&& *type != RTE_ETHER_TYPE_IPV6)
 		return NET_DROP_eth_type;
 	rte_pktmbuf_adj(m, hdr_len);
 	return NET_PASS;

@@ -6,14 +6,17 @@
 
 #include <assert.h>
 
-static bool prefix_matches(const struct route *r, const struct ip_addr *a)
+bool fib_prefix_matches(const struct ip_addr *prefix, unsigned prefix_len, const struct ip_addr *a)
 {
-	unsigned bits = r->prefix_len;
+	unsigned bits = prefix_len;
 
+	// IPv4 is not a part of ::/0.
+	if (bits < 96 && ip_addr_is_v4(a))
+		return false;
 	for (unsigned k = 0; k < 4; k++, bits -= 32) {
 		if (bits < 32)
-			return ((a->w[k] ^ r->prefix.w[k]) & wire_ip4_mask(bits)) == 0;
-		if (a->w[k] != r->prefix.w[k])
+			return ((a->w[k] ^ prefix->w[k]) & wire_ip4_mask(bits)) == 0;
+		if (a->w[k] != prefix->w[k])
 			return false;
 	}
 	return true;
@@ -44,26 +47,38 @@ void fib_invalidate(struct net *net)
 
 void fib_add_iface(struct net *net, struct iface *i)
 {
+	static const struct ip_addr everything6;
+
 	for (unsigned k = 0; k < i->n_addresses; k++) {
 		const struct iface_address *a = &i->addresses[k];
 
+		if (wire_ip6_is_link_local(&a->addr))
+			continue;
 		add_route(&net->fib,
 			&(struct route){
-				.prefix = a->addr, .prefix_len = 96 + a->prefix_len, .iface = i});
+				.prefix = a->addr, .prefix_len = a->prefix_len, .iface = i});
 	}
-	if (i->has_gateway)
+	for (unsigned k = 0; k < i->n_gateways; k++) {
+		const struct ip_addr *gateway = &i->gateways[k];
+		bool is_v4 = ip_addr_is_v4(gateway);
+
 		add_route(&net->fib,
-			&(struct route){.prefix = ip_addr_of_v4(0),
-				.prefix_len = 96,
-				.gateway = i->gateway,
+			&(struct route){.prefix = is_v4 ? ip_addr_of_v4(0) : everything6,
+				.prefix_len = is_v4 ? 96 : 0,
+				.gateway = *gateway,
 				.iface = i});
+	}
 	fib_invalidate(net);
 }
 
 const struct route *fib_route(const struct net *net, const struct ip_addr *dst)
 {
+	// A link-local destination is nothing without its interface, and beyond no gateway.
+	if (wire_ip6_is_link_local(dst))
+		return NULL;
 	for (unsigned k = 0; k < net->fib.n_routes; k++) {
-		if (prefix_matches(&net->fib.routes[k], dst))
+		if (fib_prefix_matches(
+			    &net->fib.routes[k].prefix, net->fib.routes[k].prefix_len, dst))
 			return &net->fib.routes[k];
 	}
 	return NULL;

@@ -37,7 +37,10 @@ static void free_pending(struct net *net, struct neigh *n, enum net_drop why)
 static void send_request(struct net *net, struct neigh *n, uint64_t now_us)
 {
 	n->n_asked++;
-	arp_request(n->iface, &n->addr, n->state == NEIGH_PROBE ? n->mac : NULL);
+	if (ip_addr_is_v4(&n->addr))
+		arp_request(n->iface, &n->addr, n->state == NEIGH_PROBE ? n->mac : NULL);
+	else
+		nd_solicit(n->iface, &n->addr, n->state == NEIGH_PROBE ? n->mac : NULL);
 	timer_arm(net->timers, &n->timer, now_us + NEIGH_RETRY_US);
 }
 
@@ -48,6 +51,20 @@ static void start_asking(struct net *net, struct neigh *n, enum neigh_state how,
 	send_request(net, n, now_us);
 }
 
+// The header that waits or goes out is of the neighbour's own family.
+static struct ip_addr destination_of(const struct neigh *n, const struct rte_mbuf *m)
+{
+	if (ip_addr_is_v4(&n->addr))
+		return ip_addr_of_v4(rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->dst_addr);
+	return wire_ip6(rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->dst_addr);
+}
+
+static void send_to(struct neigh *n, struct rte_mbuf *m)
+{
+	eth_output(n->iface, m, n->mac,
+		ip_addr_is_v4(&n->addr) ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
+}
+
 // Tells TCP about the destinations whose packets waited, so that connects fail now and not by timeout.
 static void fail(struct net *net, struct neigh *n, uint64_t now_us)
 {
@@ -55,8 +72,7 @@ static void fail(struct net *net, struct neigh *n, uint64_t now_us)
 	unsigned n_dst = n->n_pending;
 
 	for (unsigned k = 0; k < n_dst; k++)
-		dst[k] = ip_addr_of_v4(
-			rte_pktmbuf_mtod(n->pending[k], const struct rte_ipv4_hdr *)->dst_addr);
+		dst[k] = destination_of(n, n->pending[k]);
 	n->state = NEIGH_FAILED;
 	n->confirmed_us = now_us; // the pause counts from here
 	stat_inc(&net->stats->neigh_failures);
@@ -204,8 +220,23 @@ int neigh_output(struct net *net, struct neigh *n, struct rte_mbuf *m, uint64_t 
 		start_asking(net, n, NEIGH_ASKING, now_us);
 		return 0;
 	}
-	eth_output(n->iface, m, n->mac, RTE_ETHER_TYPE_IPV4);
+	send_to(n, m);
 	return 0;
+}
+
+static void set_state(struct net *net, struct neigh *n, enum neigh_state state, uint64_t now_us)
+{
+	n->state = (uint8_t)state;
+	if (state == NEIGH_REACHABLE)
+		n->confirmed_us = now_us;
+	timer_cancel(net->timers, &n->timer);
+}
+
+static void flush_pending(struct neigh *n)
+{
+	for (unsigned k = 0; k < n->n_pending; k++)
+		send_to(n, n->pending[k]);
+	n->n_pending = 0;
 }
 
 void neigh_learn(
@@ -217,15 +248,42 @@ void neigh_learn(
 	if (moved)
 		stat_inc(&net->stats->neigh_changed);
 	memcpy(n->mac, mac, sizeof(n->mac));
-	if (confirmed || n->state == NEIGH_ASKING) {
-		n->state = NEIGH_REACHABLE;
-		n->confirmed_us = now_us;
-		timer_cancel(net->timers, &n->timer);
-	} else if (!known || moved) {
-		n->state = NEIGH_STALE;
-		timer_cancel(net->timers, &n->timer);
+	if (confirmed || n->state == NEIGH_ASKING)
+		set_state(net, n, NEIGH_REACHABLE, now_us);
+	else if (!known || moved)
+		set_state(net, n, NEIGH_STALE, now_us);
+	flush_pending(n);
+}
+
+enum net_drop neigh_advertise(struct net *net, struct neigh *n, const uint8_t *mac, bool solicited,
+	bool override, uint64_t now_us)
+{
+	bool moved;
+
+	if (n->state == NEIGH_FAILED)
+		return NET_DROP_nd_unasked;
+	if (n->state == NEIGH_ASKING) {
+		if (mac == NULL)
+			return NET_DROP_nd_malformed; // answers nothing
+		memcpy(n->mac, mac, sizeof(n->mac));
+		set_state(net, n, solicited ? NEIGH_REACHABLE : NEIGH_STALE, now_us);
+		flush_pending(n);
+		return NET_PASS;
 	}
-	for (unsigned k = 0; k < n->n_pending; k++)
-		eth_output(n->iface, n->pending[k], n->mac, RTE_ETHER_TYPE_IPV4);
-	n->n_pending = 0;
+	moved = mac != NULL && !wire_mac_equal(n->mac, mac);
+	if (moved && !override) {
+		// Somebody else says so, too: what we have is used until a probe decides.
+		if (n->state == NEIGH_REACHABLE)
+			set_state(net, n, NEIGH_STALE, now_us);
+		return NET_DROP_nd_override;
+	}
+	if (moved) {
+		stat_inc(&net->stats->neigh_changed);
+		memcpy(n->mac, mac, sizeof(n->mac));
+	}
+	if (solicited)
+		set_state(net, n, NEIGH_REACHABLE, now_us);
+	else if (moved)
+		set_state(net, n, NEIGH_STALE, now_us);
+	return NET_PASS;
 }

@@ -88,6 +88,7 @@ void net_free(struct net **np)
 		neigh_fini(net);
 		for (unsigned k = 0; k < net->n_ifaces; k++) {
 			timer_cancel(net->timers, &net->ifaces[k].announce);
+			timer_cancel(net->timers, &net->ifaces[k].duplicate_check);
 			iface_fini(&net->ifaces[k]);
 		}
 		timer_wheel_free(&net->timers);
@@ -103,8 +104,12 @@ static void announce(struct iface *i, uint64_t now_us)
 
 	if (!net->quiet)
 		arp_announce(i);
-	if (i->has_gateway)
-		neigh_ask(net, neigh_get(net, i, &i->gateway, now_us), now_us);
+	if (i->n_announced == 0)
+		nd_start(i, now_us);
+	else
+		nd_announce(i);
+	for (unsigned k = 0; k < i->n_gateways; k++)
+		neigh_ask(net, neigh_get(net, i, &i->gateways[k], now_us), now_us);
 	if (++i->n_announced < NET_ANNOUNCEMENTS)
 		timer_arm(net->timers, &i->announce, now_us + ANNOUNCE_INTERVAL_US);
 }
@@ -129,6 +134,7 @@ struct iface *net_add_iface(struct net *net, const struct iface_config *config)
 		return NULL;
 	}
 	timer_init(&i->announce, on_announce);
+	timer_init(&i->duplicate_check, nd_on_duplicate_check);
 	net->n_ifaces++;
 	fib_add_iface(net, i);
 	return i;
@@ -138,8 +144,8 @@ struct iface *net_add_iface(struct net *net, const struct iface_config *config)
 // and IP sees its packets together.
 static void input_batch(struct iface *in, struct rte_mbuf **ms, unsigned n, uint64_t now_us)
 {
-	struct rte_mbuf *ip4[NET_BATCH];
-	unsigned n_ip4 = 0;
+	struct rte_mbuf *ip4[NET_BATCH], *ip6[NET_BATCH];
+	unsigned n_ip4 = 0, n_ip6 = 0;
 
 	for (unsigned k = 0; k < n; k++)
 		rte_prefetch0(rte_pktmbuf_mtod(ms[k], void *));
@@ -151,10 +157,13 @@ static void input_batch(struct iface *in, struct rte_mbuf **ms, unsigned n, uint
 			net_drop(in->net, ms[k], why);
 		else if (type == RTE_ETHER_TYPE_IPV4)
 			ip4[n_ip4++] = ms[k];
+		else if (type == RTE_ETHER_TYPE_IPV6)
+			ip6[n_ip6++] = ms[k];
 		else
 			arp_input(in, ms[k], now_us);
 	}
 	ip4_input(in, ip4, n_ip4, now_us);
+	ip6_input(in, ip6, n_ip6, now_us);
 }
 
 void net_input(struct net *net, struct iface *in, struct rte_mbuf **ms, unsigned n, uint64_t now_us)
@@ -202,12 +211,16 @@ int net_output(struct net *net, struct rte_mbuf *m, const struct ip_addr *src,
 	const struct ip_addr *dst, uint8_t protocol, uint64_t now_us)
 {
 	const struct fib_entry *to = fib_find(net, dst, now_us);
+	bool is_v4 = ip_addr_is_v4(dst);
 
 	if (to == NULL) {
-		net_drop(net, m, NET_DROP_ip4_no_route);
+		net_drop(net, m, is_v4 ? NET_DROP_ip4_no_route : NET_DROP_ip6_no_route);
 		return -EHOSTUNREACH;
 	}
-	ip4_prepend(m, ip_addr_v4(src), ip_addr_v4(dst), protocol);
+	if (is_v4)
+		ip4_prepend(m, ip_addr_v4(src), ip_addr_v4(dst), protocol);
+	else
+		ip6_prepend(m, src, dst, protocol, IP6_HOP_LIMIT);
 	return neigh_output(net, to->neigh, m, now_us);
 }
 
@@ -219,7 +232,11 @@ bool net_route(struct net *net, const struct ip_addr *dst, struct ip_addr *src, 
 
 	if (r == NULL)
 		return false;
-	own = iface_source(r->iface, ip_addr_equal(&r->gateway, &none) ? dst : &r->gateway);
+	// A gateway's link-local address says nothing about which of ours the rest of the world can reach.
+	own = iface_source(r->iface,
+		ip_addr_equal(&r->gateway, &none) || wire_ip6_is_link_local(&r->gateway)
+			? dst
+			: &r->gateway);
 	if (own == NULL)
 		return false;
 	*src = *own;

@@ -1,9 +1,9 @@
 // One TCP/IP stack instance: interfaces, neighbours, routes, and TCP above them. A worker has one; a
 // simulator has two in one process, joined by a model link, with virtual time.
 //
-//     net_input(frames, now) --> eth --> arp | ip4 --> icmp | tcp
+//     net_input(frames, now) --> eth --> arp | ip4 | ip6 --> icmp | icmp6 (nd) | tcp
 //     net_run(now)           --> timers, stream events (the owners' callbacks), TCP output
-//     iface.transmit(frames) <-- eth <-- ip4 <------------- tcp
+//     iface.transmit(frames) <-- eth <-- ip4 | ip6 <-------------------------- tcp
 //
 // Nothing in here reads a clock, takes a lock or allocates after net_new(). One thread owns a net.
 #pragma once
@@ -42,7 +42,8 @@ struct iface_config {
 	struct ip_addr addresses[8];
 	uint8_t prefix_len[8]; // in bits of the address's own family: 24 for a v4 /24
 	unsigned n_addresses;
-	struct ip_addr gateway; // default route of this interface; all zero: none
+	struct ip_addr gateway;  // default route of this interface; all zero: none
+	struct ip_addr gateway6; // another of the other family
 	iface_transmit_fn *transmit;
 	void *transmit_arg;
 };
@@ -61,7 +62,8 @@ struct net_config {
 		max_mbufs_held; // in all receive and send queues together; 0: three quarters of the pool
 	struct dataplane_stats *stats;  // borrowed for the net's life
 	const struct tcp_settings *tcp; // NULL: defaults; copied
-	bool quiet; // another net answers ARP for the same addresses and announces them; this one learns only
+	bool quiet; // another net answers ARP and ND for the same addresses and announces them; this one
+		// learns only
 };
 
 // Returns a stack without interfaces, owned by the caller, or NULL with errno set.
@@ -70,7 +72,8 @@ struct net *net_new(const struct net_config *config, uint64_t now_us);
 // Aborts what is open without sending and frees all.
 void net_free(struct net **np);
 
-// Adds an interface and announces its addresses (gratuitous ARP) at the first net_run(). Copies
+// Adds an interface and announces its addresses (gratuitous ARP, ND) at the first net_run(). With an IPv6
+// address it gets the link-local one of its hardware address too (RFC 4291, 2.5.6). Copies
 // 'config' but for the name, which has to outlive the net. Returns it, or NULL with errno ENOSPC when
 // NET_MAX_IFACES are there, EAFNOSUPPORT or EINVAL for an address it cannot have.
 struct iface *net_add_iface(struct net *net, const struct iface_config *config);

@@ -4,6 +4,7 @@
 //     iface.c  addresses and the transmit batch            arp.c   requests, replies, announcements
 //     neigh.c  cache of neighbours, whatever the family    ip4.c   checks on input, header on output
 //     fib.c    routes and the destination cache            icmp.c  echo, errors for TCP
+//     ip6.c, ip6_chain.c, icmp6.c   the same for IPv6      nd.c    what ARP does, for IPv6
 //
 // Every frame has one owner. _input and _output take; a frame that goes no further ends in net_drop()
 // with its reason, nowhere else.
@@ -20,12 +21,13 @@
 #include <stdint.h>
 
 #define NET_BATCH         32u // frames that go through a pass together
-#define NET_MAX_ADDRESSES 8u
-#define NET_ANNOUNCEMENTS 2u // RFC 5227, 1.1: ANNOUNCE_NUM
+#define NET_MAX_ADDRESSES 9u  // eight configured ones and the IPv6 link-local one
+#define NET_ANNOUNCEMENTS 2u  // RFC 5227, 1.1: ANNOUNCE_NUM
+#define IP6_HOP_LIMIT     64u
 #define NEIGH_MAX_PENDING 3u
 #define NEIGH_CAP         256u
 #define NEIGH_BUCKETS     256u
-#define FIB_MAX_ROUTES    (NET_MAX_IFACES * (NET_MAX_ADDRESSES + 1))
+#define FIB_MAX_ROUTES    (NET_MAX_IFACES * (NET_MAX_ADDRESSES + 2))
 #define FIB_CACHE         1024u
 #define NET_SECOND_US     1000000ull
 
@@ -44,9 +46,18 @@ struct token_bucket {
 	uint64_t filled_us;
 };
 
+// RFC 4862, 5.4 with RFC 4429: an IPv6 address is used while it is still being checked, but gently. IPv4
+// ones are in use from the start.
+enum iface_address_state {
+	ADDRESS_IN_USE,
+	ADDRESS_OPTIMISTIC, // nobody has objected yet; must not displace another's in a cache
+	ADDRESS_DUPLICATE,  // another station has it: not ours
+};
+
 struct iface_address {
 	struct ip_addr addr;
-	uint8_t prefix_len;
+	uint8_t prefix_len; // of 128, IPv4 mapped
+	uint8_t state;      // enum iface_address_state
 };
 
 struct iface {
@@ -58,8 +69,9 @@ struct iface {
 	enum csum_policy rx_csum;
 	unsigned n_addresses;
 	struct iface_address addresses[NET_MAX_ADDRESSES];
-	struct ip_addr gateway;
-	bool has_gateway;
+	bool has_ip6;
+	unsigned n_gateways;
+	struct ip_addr gateways[2]; // at most one of each family
 	iface_transmit_fn *transmit;
 	void *transmit_arg;
 
@@ -69,6 +81,7 @@ struct iface {
 
 	struct timer announce;
 	unsigned n_announced;
+	struct timer duplicate_check;
 };
 
 enum neigh_state {
@@ -137,7 +150,7 @@ struct net {
 	unsigned n_ifaces;
 	bool announced;
 	struct token_bucket icmp_bucket;
-	struct token_bucket arp_bucket;
+	struct token_bucket arp_bucket; // for neighbour solicitations too
 	struct iface ifaces[NET_MAX_IFACES];
 	struct neigh_cache neighs;
 	struct fib fib;
@@ -156,12 +169,16 @@ bool token_bucket_take(struct token_bucket *b, uint64_t now_us);
 int iface_init(struct iface *i, struct net *net, const struct iface_config *config);
 void iface_fini(struct iface *i);
 bool iface_owns(const struct iface *i, const struct ip_addr *a);
+// The entry of one of our addresses, whatever its state, or NULL.
+struct iface_address *iface_address_of(struct iface *i, const struct ip_addr *a);
+// True if 'a' is a group that we are in: all nodes, and the solicited-node group of each address.
+bool iface_in_group6(const struct iface *i, const struct ip_addr *a);
 // True if 'a' is the broadcast or network address of one of the interface's IPv4 networks.
 bool iface_is_broadcast4(const struct iface *i, uint32_t be);
-// True if 'a' is inside one of the interface's networks.
+// True if 'a' is inside one of the interface's networks, or its gateway.
 bool iface_is_on_link(const struct iface *i, const struct ip_addr *a);
-// The own address to talk to 'next_hop' from: that of its network, else the first of its family; NULL if none.
-const struct ip_addr *iface_source(const struct iface *i, const struct ip_addr *next_hop);
+// The own address to talk to 'dst' from: that of its network, else the first of its family; NULL if none.
+const struct ip_addr *iface_source(const struct iface *i, const struct ip_addr *dst);
 // Puts a whole frame into the transmit batch; a full batch goes out at once. Takes 'm'.
 void iface_enqueue(struct iface *i, struct rte_mbuf *m);
 bool iface_flush(struct iface *i);
@@ -197,6 +214,10 @@ int neigh_output(struct net *net, struct neigh *n, struct rte_mbuf *m, uint64_t 
 // The neighbour has told its hardware address; 'confirmed' if in answer to our question.
 void neigh_learn(
 	struct net *net, struct neigh *n, const uint8_t mac[6], bool confirmed, uint64_t now_us);
+// The neighbour was advertised (RFC 4861, 7.2.5); 'mac' is NULL when the advertisement left it out. Returns
+// NET_PASS, or why the advertisement changes nothing.
+enum net_drop neigh_advertise(struct net *net, struct neigh *n, const uint8_t *mac, bool solicited,
+	bool override, uint64_t now_us);
 // Starts asking for a neighbour before there is anything to send.
 void neigh_ask(struct net *net, struct neigh *n, uint64_t now_us);
 
@@ -204,6 +225,8 @@ void neigh_ask(struct net *net, struct neigh *n, uint64_t now_us);
 
 void fib_init(struct net *net);
 void fib_add_iface(struct net *net, struct iface *i);
+// True if the first 'prefix_len' of 128 bits are the same.
+bool fib_prefix_matches(const struct ip_addr *prefix, unsigned prefix_len, const struct ip_addr *a);
 // Longest match; NULL if there is none.
 const struct route *fib_route(const struct net *net, const struct ip_addr *dst);
 // As fib_route(), with the neighbour, from the destination cache if it can. The entry is valid until the
@@ -224,3 +247,38 @@ void ip4_prepend(struct rte_mbuf *m, uint32_t src_be, uint32_t dst_be, uint8_t p
 // 'm' is exactly one ICMP message.
 void icmp4_input(struct iface *in, struct rte_mbuf *m, const struct ip_addr *src,
 	const struct ip_addr *dst, uint64_t now_us);
+
+// --- ip6.c
+
+// Takes every mbuf of 'ms'; data starts at the IP header.
+void ip6_input(struct iface *in, struct rte_mbuf **ms, unsigned n, uint64_t now_us);
+// Prepends the IPv6 header.
+void ip6_prepend(struct rte_mbuf *m, const struct ip_addr *src, const struct ip_addr *dst,
+	uint8_t protocol, uint8_t hop_limit);
+
+// --- icmp6.c
+
+// 'm' is exactly one ICMPv6 message; 'hop_limit' is what its packet came with.
+void icmp6_input(struct iface *in, struct rte_mbuf *m, const struct ip_addr *src,
+	const struct ip_addr *dst, uint8_t hop_limit, uint64_t now_us);
+// Reports a packet that we cannot take to its sender, as RFC 4443, 2.4 allows and the rate limit lets.
+// 'm' holds the packet from the IP header on; borrowed.
+void icmp6_report(struct iface *in, const struct rte_mbuf *m, uint8_t type, uint8_t code,
+	uint32_t word, uint64_t now_us);
+// Sends an ICMPv6 message without a checksum yet to a neighbour or a host beyond; a link-local 'dst' is on
+// 'out'. Takes 'm'.
+void icmp6_output(struct iface *out, struct rte_mbuf *m, const struct ip_addr *src,
+	const struct ip_addr *dst, uint64_t now_us);
+
+// --- nd.c
+
+// The checksum is good already.
+void nd_input(struct iface *in, struct rte_mbuf *m, const struct ip_addr *src,
+	const struct ip_addr *dst, uint8_t hop_limit, uint64_t now_us);
+// Asks for 'target'; its solicited-node group when 'mac' is NULL.
+void nd_solicit(struct iface *out, const struct ip_addr *target, const uint8_t *mac);
+// Asks whether others have the interface's addresses; a second later those are in use, and said to be.
+void nd_start(struct iface *i, uint64_t now_us);
+timer_fn nd_on_duplicate_check; // of iface.duplicate_check
+// Tells everybody that the interface's addresses are at its hardware address.
+void nd_announce(struct iface *i);

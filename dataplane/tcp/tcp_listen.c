@@ -234,7 +234,8 @@ struct stream *tcp_connect(struct net *net, const struct tcp_connect_options *op
 	set_initial_seq(c, iss);
 	c->mtu = mtu;
 	c->keepalive = options->keepalive;
-	c->peer_mss = TCP_DEFAULT_MSS_V4;
+	c->peer_mss =
+		ip_addr_is_v4(&options->remote.addr) ? TCP_DEFAULT_MSS_V4 : TCP_DEFAULT_MSS_V6;
 	tcp_update_mss(c); // what is written before the answer comes is cut for the worst case
 	stream_set_owner(&c->stream, options->on_event, options->owner);
 	c->flags |= TCP_F_OWNED | TCP_F_SYN_DUE;

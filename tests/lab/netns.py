@@ -31,9 +31,13 @@ def inside(name):
         os.close(there)
 
 
+def _family(address):
+    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+
+
 def connect(name, address, timeout=10, source=None):
     with inside(name):
-        s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        s = socket.socket(_family(address), socket.SOCK_STREAM)
     s.settimeout(timeout)
     if source is not None:
         s.bind(source)
@@ -43,7 +47,7 @@ def connect(name, address, timeout=10, source=None):
 
 def listen(name, address, backlog=512):
     with inside(name):
-        s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        s = socket.socket(_family(address), socket.SOCK_STREAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as servers do; accepted sockets inherit it
     s.bind(address)

@@ -110,9 +110,9 @@ static void cut_in_the_tag(void)
 	memcpy(frame.data + 12, "\x81\x00\x00\x00", 4);
 	frame.len = 16;
 }
-static void of_ipv6(void)
+static void to_a_group(void)
 {
-	memcpy(frame.data + 12, "\x86\xdd", 2);
+	memcpy(frame.data, "\x01\x00\x5e\x00\x00\x01", 6);
 }
 static void of_llc(void)
 {
@@ -219,7 +219,7 @@ static void each_fault_is_dropped_with_its_reason(void)
 		{to_everybody,                COUNTER(eth_drop_not_ours) },
 		{in_a_vlan,                   COUNTER(eth_drop_vlan)     },
 		{cut_in_the_tag,              COUNTER(eth_drop_short)    },
-		{of_ipv6,                     COUNTER(eth_drop_type)     },
+		{to_a_group,                  COUNTER(eth_drop_not_ours) },
 		{of_llc,                      COUNTER(eth_drop_type)     },
 		{cut_ip,                      COUNTER(ip4_drop_short)    },
 		{version_6,                   COUNTER(ip4_drop_version)  },

@@ -1,0 +1,196 @@
+"""IPv6 on both legs, beside IPv4: the kernel as client, as neighbour and as the services' stack."""
+
+import hashlib
+import json
+import socket
+import subprocess
+
+import pytest
+
+from tests.e2e import shop
+from tests.e2e.conftest import HTTP, HTTPS, LAB, Client, Gateway, Response, wait_for
+from tests.lab import netns, service
+from tests.lab.service import pattern
+
+GATEWAY6 = "fd77:1::254"
+CLIENT6 = "fd77:1::1"
+HTTPS_URL = f"https://shop.example:{HTTPS}"
+
+SLICE = """\
+apiVersion: v1
+kind: Service
+metadata: {name: checkout-service, namespace: default}
+spec:
+  ports: [{name: http, port: 80, targetPort: 8080}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: checkout-service-1
+  namespace: default
+  labels: {kubernetes.io/service-name: checkout-service}
+addressType: IPv6
+ports: [{name: http, port: 8080, protocol: TCP}]
+endpoints:
+  - {addresses: ["fd77:2::11"]}
+  - {addresses: ["fd77:2::12"]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: inventory, namespace: default}
+spec:
+  hosts: [inventory-service.default.svc.cluster.local]
+  ports: [{number: 80, name: http, protocol: HTTP, targetPort: 8080}]
+  resolution: STATIC
+  workloadSelector: {labels: {app: inventory}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: inventory-1, namespace: default, labels: {app: inventory}}
+spec: {address: "fd77:2::21", labels: {app: inventory}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: payment, namespace: default}
+spec:
+  hosts: [payment-service.default.svc.cluster.local]
+  ports: [{number: 80, name: http, protocol: HTTP, targetPort: 8080}]
+  resolution: STATIC
+  endpoints: [{address: "fd77:2::31"}]
+"""
+
+
+class Client6(Client):
+    def curl(self, url, *arguments, **options):
+        to = [w for port in (HTTP, HTTPS) for w in ("--resolve", f"shop.example:{port}:[{GATEWAY6}]")]
+        return super().curl(url, *to, *arguments, **options)
+
+    def connect(self, port=HTTP, timeout=60):
+        return netns.connect(f"{LAB}-client", (GATEWAY6, port), timeout)
+
+
+@pytest.fixture(scope="module")
+def services6(lab):
+    services = service.Services(f"{LAB}-svc")
+    for name, address in [("checkout-1", "11"), ("checkout-2", "12"), ("inventory-1", "21"), ("payment-1", "31")]:
+        services.add(name, f"fd77:2::{address}")
+    yield services
+    services.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_gateway(lab, core, services6, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("gateway")
+    appliance = (
+        shop.APPLIANCE.replace("[10.77.1.254/24]", '[10.77.1.254/24, "fd77:1::254/64"]')
+        .replace("[10.77.2.254/24]", '[10.77.2.254/24, "fd77:2::254/64"]')
+        .format(run=directory, core=core, external=shop.EXTERNAL["af_xdp"], hugepages="prefer")
+    )
+    mesh = shop.MESH.replace('"sent"', '"from":"%DOWNSTREAM_REMOTE_ADDRESS%","xff":"%REQ(X-FORWARDED-FOR)%","sent"')
+    shop.write(
+        directory / "config",
+        core,
+        replace={"appliance.yaml": appliance, "services.yaml": SLICE, "mesh.yaml": mesh.format(run=directory)},
+    )
+    gateway = Gateway(directory, core).start()
+    yield gateway
+    assert gateway.stop() == 0, gateway.output()[-4000:]
+
+
+@pytest.fixture
+def client6(gateway):
+    return Client6(gateway.config / "ca.crt")
+
+
+def ping(address, *arguments):
+    with netns.inside(f"{LAB}-client"):
+        subprocess.run(
+            ["ping", "-6", "-c", "3", "-i", "0.2", "-w", "30", *arguments, address],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+
+def neighbours(namespace, device):
+    text = subprocess.run(
+        ["ip", "-6", "-j", "-n", f"{LAB}-{namespace}", "neigh", "show", "dev", device],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+    return {n["dst"]: n for n in json.loads(text)}
+
+
+def test_gateway_answers_ping(gateway):
+    ping(GATEWAY6)
+    ping(GATEWAY6, "-s", "1400")
+
+
+def test_kernel_knows_the_gateway_as_a_neighbour(gateway, client6):
+    """Its addresses resolve to its MAC, and the link-local one is made from that MAC."""
+    ping(GATEWAY6)
+    entry = neighbours("client", "ca")[GATEWAY6]
+    assert "FAILED" not in entry["state"]
+    mac = bytes.fromhex(entry["lladdr"].replace(":", ""))
+    low = (bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:]).hex()
+    link_local = "fe80::" + ":".join(low[i : i + 4].lstrip("0") or "0" for i in range(0, 16, 4))
+    ping(f"{link_local}%ca")
+    assert neighbours("client", "ca")[link_local]["lladdr"] == entry["lladdr"]
+
+
+@pytest.mark.parametrize("service_name", ["checkout", "inventory", "payment"])
+def test_https_get(gateway, client6, service_name):
+    """Endpoints of an EndpointSlice, a WorkloadEntry and a ServiceEntry."""
+    assert client6.curl(f"{HTTPS_URL}/{service_name}").stdout.startswith(f"{service_name}-")
+
+
+def test_upload_arrives_whole(gateway, client6, tmp_path):
+    body = pattern(0, 5_000_000)
+    (tmp_path / "body").write_bytes(body)
+    answer = client6.curl(f"{HTTPS_URL}/checkout/sum", "--data-binary", f"@{tmp_path}/body")
+    assert json.loads(answer.stdout) == {"length": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+
+
+def test_download_arrives_whole(gateway, client6):
+    size = 20_000_000
+    answer = client6.curl(f"{HTTPS_URL}/checkout/bytes/{size}", text=False)
+    assert hashlib.sha256(answer.stdout).digest() == hashlib.sha256(pattern(0, size)).digest()
+    # The kernel cuts its own segments on both sides; every checksum passed.
+    assert gateway.metrics().sum("pollgate_tcp_drop_checksum_total") == 0
+
+
+def test_addresses_are_written_as_ipv6(gateway, client6):
+    before = len(gateway.access_log())
+    seen = json.loads(client6.curl(f"{HTTPS_URL}/checkout/headers").stdout)["headers"]
+    assert dict((k.lower(), v) for k, v in seen)["x-forwarded-for"] == CLIENT6
+    line = wait_for(lambda: gateway.access_log()[before:], "the access log line")[-1]
+    assert line["from"].startswith(f"[{CLIENT6}]:")
+    assert line["xff"] == CLIENT6
+    assert line["host"] in ("[fd77:2::11]:8080", "[fd77:2::12]:8080")
+
+
+def test_ipv4_clients_reach_ipv6_services(gateway, client):
+    """The families of the two legs have nothing to do with each other."""
+    assert client.curl(f"{HTTPS_URL}/checkout").stdout.startswith("checkout-")
+
+
+def test_closed_port_is_refused_at_once(gateway, client6):
+    with pytest.raises(ConnectionRefusedError):
+        client6.connect(port=9)
+
+
+def test_udp_is_told_that_nobody_listens(gateway, client6):
+    with netns.inside(f"{LAB}-client"):
+        s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    with s:
+        s.settimeout(60)
+        s.connect((GATEWAY6, 53))
+        s.send(b"who?")
+        with pytest.raises(ConnectionRefusedError):
+            s.recv(1)
+
+
+def test_a_request_over_a_plain_socket(gateway, client6):
+    with client6.connect() as s, s.makefile("rb") as stream:
+        s.sendall(b"GET /checkout/bytes/100000 HTTP/1.1\r\nhost: shop.example\r\n\r\n")
+        assert Response(stream).body == pattern(0, 100_000)
