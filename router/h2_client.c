@@ -9,11 +9,18 @@ struct upstream_conn *h2_client_conn(const struct codec_stream *s)
 	return ((const struct h2_stream *)(const void *)s)->session->owner;
 }
 
+// Of the endpoint's SETTINGS.
+static uint32_t max_streams(const struct h2_session *h)
+{
+	return nghttp2_session_get_remote_settings(h->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
 static void fail(struct h2_stream *s, enum reset_reason reason)
 {
 	struct upstream_conn *c = s->session->owner;
 
-	if (s->stream.exchange == NULL)
+	// The first reason is the cause of the others.
+	if (s->stream.exchange == NULL || s->stream.exchange->upstream_failed)
 		return;
 	if (reason == RESET_PROTOCOL_ERROR)
 		stat_inc(&c->pool->endpoint->cluster->stats[c->worker->index]
@@ -52,11 +59,28 @@ static void on_closed(struct h2_stream *s, uint32_t error_code)
 
 	if (h->dead)
 		fail(s, h->broken ? RESET_PROTOCOL_ERROR : RESET_CONNECTION_TERMINATION);
+	else if (s->reset_sent)
+		// By us: for want of memory, or for what the endpoint said.
+		fail(s, s->bad ? RESET_PROTOCOL_ERROR : RESET_LOCAL_RESET);
 	else if (error_code == NGHTTP2_REFUSED_STREAM)
 		// Also what nghttp2 says of streams that GOAWAY leaves out: not processed (RFC 9113, 6.8).
 		fail(s, RESET_REMOTE_REFUSED);
 	else
 		fail(s, s->reset_received ? RESET_REMOTE_RESET : RESET_PROTOCOL_ERROR);
+}
+
+// What the endpoint does not let begin any more need not wait for it: the requests that have not
+// left are as good as refused (RFC 9113, 6.8; CVE-2021-32780).
+static void on_peer(struct h2_session *h)
+{
+	if (!h->goaway && max_streams(h) > 0)
+		return;
+	list_foreach (node, &h->streams) {
+		struct h2_stream *s = container_of(node, struct h2_stream, node);
+
+		if (s->known && s->stream.wire_sent == 0)
+			fail(s, RESET_REMOTE_REFUSED);
+	}
 }
 
 static void on_turn(struct h2_session *h, uint64_t now_us)
@@ -73,6 +97,7 @@ static const struct h2_role role = {
 	.ops = &h2_client_ops,
 	.on_head = on_head,
 	.on_closed = on_closed,
+	.on_peer = on_peer,
 	.on_turn = on_turn,
 };
 
@@ -93,14 +118,21 @@ struct codec_stream *h2_client_open(struct upstream_conn *c, struct exchange *x)
 	return &s->stream;
 }
 
+bool h2_client_is_usable(const struct upstream_conn *c)
+{
+	const struct h2_session *h = c->h2;
+
+	return !h->dead && !h->goaway && max_streams(h) > 0
+		&& nghttp2_session_check_request_allowed(h->ng);
+}
+
 uint32_t h2_client_room(const struct upstream_conn *c)
 {
-	uint32_t max = nghttp2_session_get_remote_settings(
-		c->h2->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+	uint32_t max = max_streams(c->h2);
 
 	if (max > c->max_active)
 		max = c->max_active;
-	if (c->h2->dead || c->h2->goaway || !nghttp2_session_check_request_allowed(c->h2->ng))
+	if (!h2_client_is_usable(c))
 		return 0;
 	return c->h2->n_streams < max ? max - c->h2->n_streams : 0;
 }
@@ -116,8 +148,9 @@ static void send_head(struct codec_stream *cs, const struct http_head *head, boo
 
 	if (h->dead)
 		return;
-	id = n > 0 ? nghttp2_submit_request(h->ng, NULL, nv, (size_t)n, end ? NULL : &provider, s)
-		   : -1;
+	id = n > 0 && h2_session_can_hold(h, nv, (size_t)n)
+		? nghttp2_submit_request(h->ng, NULL, nv, (size_t)n, end ? NULL : &provider, s)
+		: -1;
 	if (id < 0) {
 		fail(s, n > 0 ? RESET_LOCAL_RESET : RESET_PROTOCOL_ERROR);
 		return;
@@ -129,11 +162,11 @@ static void send_head(struct codec_stream *cs, const struct http_head *head, boo
 	h2_session_wake(h);
 }
 
-static void give_back(struct h2_stream *s, bool cut, uint64_t now_us)
+static void give_back(struct h2_stream *s, uint64_t now_us)
 {
 	struct upstream_conn *c = s->session->owner;
 
-	upstream_stream_free_up(c, &s->stream, cut, now_us);
+	upstream_stream_free_up(c, &s->stream, now_us);
 	h2_stream_detach(s);
 }
 
@@ -145,7 +178,7 @@ static void release(struct codec_stream **sp, uint64_t now_us)
 	// The response is complete and the request is not: nobody wants its rest.
 	if (!s->out_ended || !s->in_ended)
 		h2_stream_reset(s, NGHTTP2_CANCEL);
-	give_back(s, false, now_us);
+	give_back(s, now_us);
 }
 
 static void reset(struct codec_stream **sp, uint64_t now_us)
@@ -154,7 +187,7 @@ static void reset(struct codec_stream **sp, uint64_t now_us)
 
 	*sp = NULL;
 	h2_stream_reset(s, NGHTTP2_CANCEL);
-	give_back(s, true, now_us);
+	give_back(s, now_us);
 }
 
 const struct codec_ops h2_client_ops = {

@@ -270,7 +270,7 @@ static void send_head(struct codec_stream *cs, const struct http_head *head, boo
 	if (!s->known || s->reset_sent || h->dead)
 		return;
 	n = h2_fields_of_response(head, status, nv);
-	if (n < 0) {
+	if (n < 0 || !h2_session_can_hold(h, nv, (size_t)n)) {
 		h2_stream_reset(s, NGHTTP2_INTERNAL_ERROR);
 		exchange_on_downstream_end(cs->exchange, DOWNSTREAM_CUT, NULL);
 		return;

@@ -12,6 +12,10 @@
 #define READ_MAX         65536u
 // What nghttp2 may hold for a session: 17 KB at rest, plus 100 streams, plus heads being sent.
 #define MEMORY_MAX       (512u * 1024u)
+// What of it is kept for frames that cannot be declined: answers to the peer's, ends of streams.
+#define MEMORY_RESERVE   (64u * 1024u)
+// A head of the largest size, as we forward it, with what HPACK may add.
+#define SEND_HEAD_MAX    (2u * LARGE_HEAD_SIZE)
 // The part of the pool of chunks that one connection's received bodies may fill.
 #define WINDOW_SHARE     16u
 // A field section may be so many times larger than allowed before the connection is given up; until
@@ -25,6 +29,11 @@ struct h2_worker {
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_option *option;
 };
+
+static struct h2_stream *stream_by_id(nghttp2_session *ng, int32_t id)
+{
+	return id > 0 ? nghttp2_session_get_stream_user_data(ng, id) : NULL;
+}
 
 // --- abuse
 
@@ -86,6 +95,20 @@ static bool is_empty_frame(const nghttp2_frame_hd *hd)
 	}
 }
 
+// Clients number their streams upwards (RFC 9113, 5.1.1). nghttp2 takes a stream that was left out
+// for one that is closed, whose frames it ignores; of the last ones left out we know better.
+static void check_order(struct h2_session *h, int32_t id)
+{
+	if (id > h->last_id + 2) {
+		h->skipped_after = h->last_id;
+		h->skipped_before = id;
+	}
+	if (id > h->last_id)
+		h->last_id = id;
+	else if (id > h->skipped_after && id < h->skipped_before)
+		nghttp2_session_terminate_session(h->ng, NGHTTP2_PROTOCOL_ERROR);
+}
+
 static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
 {
 	struct h2_session *h = arg;
@@ -99,6 +122,10 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 	}
 	switch (hd->type) {
 	case NGHTTP2_PRIORITY:
+		// nghttp2 does not look at what it ignores.
+		if (hd->stream_id == 0)
+			nghttp2_session_terminate_session(h->ng, NGHTTP2_PROTOCOL_ERROR);
+		__attribute__((fallthrough));
 	case NGHTTP2_PRIORITY_UPDATE:
 		if (++h->n_priority > h->limits.max_priority_frames * (1 + h->n_opened))
 			h2_session_punish(h, H2_ABUSE_PRIORITY);
@@ -111,17 +138,16 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 		break;
 	case NGHTTP2_SETTINGS:
 	case NGHTTP2_PING: count_control(h); break;
+	case NGHTTP2_HEADERS:
+		if (h->role->is_server)
+			check_order(h, hd->stream_id);
+		break;
 	default: break;
 	}
 	return 0;
 }
 
 // --- receiving
-
-static struct h2_stream *stream_by_id(nghttp2_session *ng, int32_t id)
-{
-	return id > 0 ? nghttp2_session_get_stream_user_data(ng, id) : NULL;
-}
 
 // Each stream gets its turn of one frame, whatever its peer would like (RFC 9218, 10 leaves it to
 // us).
@@ -310,12 +336,23 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
 			h->role->on_peer(h);
 		break;
 	case NGHTTP2_SETTINGS:
+		h->settings_came = true;
 		if (h->role->on_peer != NULL)
 			h->role->on_peer(h);
 		break;
 	default: break;
 	}
 	return 0;
+}
+
+// True while bytes that wait for the other side need not hold the window that the streams share.
+// Connections to endpoints carry many clients, none of which may stall the others; what one client
+// does to itself is given less.
+static bool memory_is_plenty(const struct h2_session *h)
+{
+	const struct pool *chunks = &h->worker->chunks;
+
+	return chunks->n_used < chunks->cap / (h->role->is_server ? 4 : 2);
 }
 
 static int on_data(
@@ -331,14 +368,25 @@ static int on_data(
 		return 0;
 	}
 	n = h2_queue_append(&s->in, &h->worker->chunks, bytes_of(data, len));
+	s->owed += (uint32_t)n;
 	if (n < len) {
 		stat_inc(&h->worker->stats->h2_pool_empty);
 		nghttp2_session_consume(ng, id, len - n);
 		h2_stream_reset(s, NGHTTP2_INTERNAL_ERROR);
 		return 0;
 	}
+	if (memory_is_plenty(h)) {
+		nghttp2_session_consume_connection(ng, s->owed);
+		s->owed = 0;
+	}
 	exchange_on_progress(s->stream.exchange);
 	return 0;
+}
+
+// True if 's' ended as it should: its answer is whole.
+static bool is_answered(const struct h2_session *h, const struct h2_stream *s)
+{
+	return h->role->is_server ? s->out_left : s->in_ended;
 }
 
 static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code, void *arg)
@@ -356,8 +404,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code,
 		count_early_reset(h);
 	if (s->stream.exchange == NULL)
 		h2_stream_free(&s);
-	else if (h->role->is_server ? s->out_left : s->in_ended)
-		// The answer is whole: the stream ended as it should.
+	else if (is_answered(h, s))
 		exchange_on_progress(s->stream.exchange);
 	else
 		h->role->on_closed(s, error_code);
@@ -365,6 +412,15 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code,
 }
 
 // --- sending
+
+// GOAWAY left. With an error it is nghttp2's, for what the peer sent, unless we calm it down.
+static void note_error(struct h2_session *h, uint32_t code)
+{
+	if (code == NGHTTP2_NO_ERROR || code == NGHTTP2_ENHANCE_YOUR_CALM || h->broken)
+		return;
+	h->broken = true;
+	stat_inc(&h->worker->stats->h2_frame_errors);
+}
 
 static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
@@ -378,8 +434,15 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
 	case NGHTTP2_RST_STREAM:
 		if (frame->rst_stream.error_code != NGHTTP2_NO_ERROR)
 			stat_inc(&h->worker->stats->h2_tx_reset);
+		// nghttp2 resets a stream whose window SETTINGS lifted too far; it is an error of
+		// the connection (RFC 9113, 6.9.2).
+		if (frame->rst_stream.error_code == NGHTTP2_FLOW_CONTROL_ERROR && h->settings_came)
+			nghttp2_session_terminate_session(ng, NGHTTP2_FLOW_CONTROL_ERROR);
 		return 0;
-	case NGHTTP2_GOAWAY: stat_inc(&h->worker->stats->h2_tx_goaway); return 0;
+	case NGHTTP2_GOAWAY:
+		stat_inc(&h->worker->stats->h2_tx_goaway);
+		note_error(h, frame->goaway.error_code);
+		return 0;
 	case NGHTTP2_HEADERS: break;
 	default: return 0;
 	}
@@ -394,6 +457,18 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
 	return 0;
 }
 
+// What was submitted does not leave. A request's stream is closed by nghttp2 itself.
+static int on_frame_not_send(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *arg)
+{
+	struct h2_session *h = arg;
+	struct h2_stream *s = stream_by_id(ng, frame->hd.stream_id);
+
+	(void)error;
+	if (frame->hd.type == NGHTTP2_HEADERS && s != NULL && h->role->is_server)
+		h2_stream_reset(s, NGHTTP2_INTERNAL_ERROR);
+	return 0;
+}
+
 static void die(struct h2_session *h)
 {
 	if (h->dead)
@@ -403,10 +478,12 @@ static void die(struct h2_session *h)
 	list_foreach_safe (node, &h->streams) {
 		struct h2_stream *s = container_of(node, struct h2_stream, node);
 
-		if (s->stream.exchange != NULL)
-			h->role->on_closed(s, h->broken ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_CANCEL);
-		else
+		if (s->stream.exchange == NULL)
 			h2_stream_free(&s);
+		else if (is_answered(h, s))
+			exchange_on_progress(s->stream.exchange);
+		else
+			h->role->on_closed(s, h->broken ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_CANCEL);
 	}
 }
 
@@ -439,6 +516,7 @@ static void send_frames(struct h2_session *h)
 // nghttp2 cannot go on: the peer is told why, if it can be told anything.
 static void give_up(struct h2_session *h, int error)
 {
+	h->broken = true;
 	switch (error) {
 	case NGHTTP2_ERR_TOO_MANY_CONTINUATIONS:
 		h2_session_punish(h, H2_ABUSE_CONTINUATIONS);
@@ -449,23 +527,22 @@ static void give_up(struct h2_session *h, int error)
 		stat_inc(&h->worker->stats->h2_frame_errors);
 		nghttp2_session_terminate_session(h->ng, NGHTTP2_PROTOCOL_ERROR);
 	}
-	h->broken = true;
 	send_frames(h);
 	die(h);
 }
 
-static void receive_frames(struct h2_session *h)
+static void receive_frames(struct h2_session *h, size_t max)
 {
 	size_t done = 0;
 
-	while (!h->dead && done < READ_MAX) {
+	while (!h->dead && done < max) {
 		struct bytes b = stream_peek(h->io);
 		ssize_t n;
 
 		if (b.len == 0)
 			break;
-		if (b.len > READ_MAX - done)
-			b.len = READ_MAX - done;
+		if (b.len > max - done)
+			b.len = max - done;
 		n = nghttp2_session_mem_recv(h->ng, b.ptr, b.len);
 		if (n < 0) {
 			give_up(h, (int)n);
@@ -481,10 +558,11 @@ static void receive_frames(struct h2_session *h)
 void h2_session_on_event(struct h2_session *h, unsigned events, uint64_t now_us)
 {
 	h->now_us = now_us;
-	if (events & (STREAM_READABLE | STREAM_CLOSED))
-		receive_frames(h);
+	// What came before the end counts; windows and the receive buffer bound it.
 	if (events & STREAM_CLOSED)
 		h->io_closed = true;
+	if (events & (STREAM_READABLE | STREAM_CLOSED))
+		receive_frames(h, h->io_closed ? SIZE_MAX : READ_MAX);
 	if (h->io_closed || stream_read_ended(h->io))
 		die(h);
 	h2_session_wake(h);
@@ -519,6 +597,7 @@ static void turn(struct ready *r, uint64_t now_us)
 
 	h->now_us = now_us;
 	send_frames(h);
+	h->settings_came &= h->out.len > 0;
 	if (h->memory.n_refused > 0) {
 		h->memory.n_refused = 0;
 		stat_inc(&h->worker->stats->h2_memory_refused);
@@ -557,9 +636,11 @@ struct h2_worker *h2_worker_new(void)
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
+	nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_frame_not_send);
 	nghttp2_option_set_no_auto_window_update(hw->option, 1);
 	// Closed streams are of use for priorities only, which are off.
 	nghttp2_option_set_no_closed_streams(hw->option, 1);
+	nghttp2_option_set_max_send_header_block_length(hw->option, SEND_HEAD_MAX);
 	return hw;
 }
 
@@ -596,17 +677,26 @@ static uint32_t connection_window(const struct h2_session *h)
 		: window;
 }
 
+// Of one stream: at most half of what all have, so that one that stalls leaves room for others.
+static uint32_t stream_window(const struct h2_session *h)
+{
+	uint32_t half = connection_window(h) / 2;
+
+	return h->limits.stream_window < half ? h->limits.stream_window : half;
+}
+
 static bool submit_settings(struct h2_session *h)
 {
+	uint32_t window = stream_window(h);
 	nghttp2_settings_entry server[] = {
 		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h->limits.max_concurrent_streams      },
-		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,    h->limits.stream_window               },
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,    window                                },
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,   h->max_head_bytes + 32 * h->max_fields},
 		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES,  1                                     },
 	};
 	nghttp2_settings_entry client[] = {
 		{NGHTTP2_SETTINGS_ENABLE_PUSH,          0                                     },
-		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,  h->limits.stream_window               },
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,  window                                },
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, h->max_head_bytes + 32 * h->max_fields},
 	};
 	bool is_server = h->role->is_server;
@@ -656,6 +746,27 @@ struct h2_session *h2_session_new(struct router_worker *w, const struct h2_role 
 	stat_inc(&w->stats->h2_sessions_active);
 	h2_session_wake(h);
 	return h;
+}
+
+bool h2_session_can_hold(struct h2_session *h, const nghttp2_nv *nv, size_t n)
+{
+	size_t bytes = MEMORY_RESERVE;
+
+	// nghttp2 copies the fields, and encodes them with up to twelve bytes more for each.
+	for (size_t i = 0; i < n; i++)
+		bytes += 2 * (nv[i].namelen + nv[i].valuelen) + sizeof(nv[i]) + 12;
+	if (h->memory.max - h->memory.used >= bytes)
+		return true;
+	stat_inc(&h->worker->stats->h2_heads_refused);
+	return false;
+}
+
+void h2_session_say_goodbye(struct h2_session *h)
+{
+	if (h->dead)
+		return;
+	nghttp2_session_terminate_session(h->ng, NGHTTP2_NO_ERROR);
+	send_frames(h);
 }
 
 void h2_session_free(struct h2_session **hp)

@@ -7,9 +7,11 @@
 // What happens in a callback is only noted; frames leave in the session's turn on the ready list,
 // after all that an event brought is dealt with.
 //
-// Flow control: the peer is given new window only for bytes that the exchange took, that is, the
+// Flow control: a stream is given new window only for bytes that the exchange took, that is, the
 // other side accepted. A stream whose other side stalls fills its own window (of 64 KiB) and no
-// more; the connection's window is larger than that, so the siblings go on. DATA of the streams
+// more. The window that all share is given back as bytes arrive, so that stalled streams, however
+// many, leave the siblings theirs; once the pool of chunks fills up it too waits for the other side,
+// and is the bound of what one connection may hold. DATA of the streams
 // that have some is sent in turns of one frame (16 KiB at most); what the peer says of priorities
 // is not listened to.
 //
@@ -82,17 +84,23 @@ struct h2_session {
 	bool io_closed;    // the stream below reported its end
 	bool dead;         // no frame comes or goes any more
 	bool punished;
-	bool ending;  // ours to end now, whatever is left to be sent
-	bool broken;  // the peer's frames are not HTTP/2
-	bool stalled; // given up because the peer does not read
-	bool goaway;  // the peer said it
-	bool starved; // a pool was empty as bytes were to be queued; streams are to be woken
+	bool ending;        // ours to end now, whatever is left to be sent
+	bool broken;        // the peer's frames are not HTTP/2
+	bool stalled;       // given up because the peer does not read
+	bool goaway;        // the peer said it
+	bool settings_came; // since frames were last sent
+	bool starved;       // a pool was empty as bytes were to be queued; streams are to be woken
 
 	// the field section that is being received; there is one at most
 	struct h2_stream *receiving;
 	struct http_fields *fields; // of the pool 'trailers'
 	uint64_t section_start_us;
 	uint32_t section_bytes;
+
+	// of a client's streams: the last one, and those around the ones it left out last
+	int32_t last_id;
+	int32_t skipped_after;
+	int32_t skipped_before;
 
 	// counts for the limits
 	uint64_t n_opened;
@@ -117,6 +125,7 @@ struct h2_stream {
 	bool in_ended;  // the peer's message is complete
 	bool out_ended; // ours is handed over
 	bool out_left;  // and all of it was given to the stream below
+	uint32_t owed;  // of 'in': not given back to the connection's window yet
 	bool bad;       // the head breaks a rule of ours: see 'error'
 	bool too_large; // the section being received is
 	bool reset_sent;
@@ -154,6 +163,10 @@ void h2_limits_of(const struct http2_config *config, struct http2_config *out);
 // Returns NULL if a pool is empty. 'io' is borrowed for the session's life. SETTINGS are queued.
 struct h2_session *h2_session_new(struct router_worker *w, const struct h2_role *role, void *owner,
 	struct stream *io, const struct http_config *http, uint64_t now_us);
+// True if nghttp2 may be given these fields to send without running out of the session's memory; counted if not.
+bool h2_session_can_hold(struct h2_session *h, const nghttp2_nv *nv, size_t n);
+// GOAWAY, as far as the stream below takes it at once; to be freed then.
+void h2_session_say_goodbye(struct h2_session *h);
 // No exchange uses a stream of it.
 void h2_session_free(struct h2_session **hp);
 

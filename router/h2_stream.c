@@ -40,8 +40,8 @@ void h2_stream_free(struct h2_stream **sp)
 		nghttp2_session_set_stream_user_data(h->ng, s->id, NULL);
 	if (h->receiving == s)
 		h->receiving = NULL;
-	if (s->in.len > 0 && !h->dead)
-		nghttp2_session_consume_connection(h->ng, s->in.len);
+	if (s->owed > 0 && !h->dead)
+		nghttp2_session_consume_connection(h->ng, s->owed);
 	h2_queue_drop(&s->in, &w->chunks, s->in.len);
 	h2_queue_drop(&s->out, &w->chunks, s->out.len);
 	arena_reset(&s->arena);
@@ -171,12 +171,15 @@ void h2_stream_consume_body(struct codec_stream *cs, size_t n)
 	struct h2_stream *s = h2_stream_of(cs);
 	struct h2_session *h = s->session;
 
+	size_t owed = n < s->owed ? n : s->owed;
+
 	h2_queue_drop(&s->in, &h->worker->chunks, n);
+	s->owed -= (uint32_t)owed;
 	if (h->dead)
 		return;
 	if (s->known)
-		nghttp2_session_consume(h->ng, s->id, n);
-	else
-		nghttp2_session_consume_connection(h->ng, n);
+		nghttp2_session_consume_stream(h->ng, s->id, n);
+	if (owed > 0)
+		nghttp2_session_consume_connection(h->ng, owed);
 	h2_session_wake(h);
 }

@@ -166,6 +166,8 @@ static void end_connection(struct upstream_conn *c, bool abort, bool active, uin
 	list_remove(&c->worker_node);
 	timer_cancel(w->timers, &c->timer);
 	h1_reader_drop(&c->reader, w);
+	if (c->h2 != NULL && !abort)
+		h2_session_say_goodbye(c->h2);
 	if (c->h2 != NULL)
 		h2_session_free(&c->h2);
 	if (abort)
@@ -256,6 +258,7 @@ static bool connect_for_pending(struct router_worker *w, struct upstream_pool *p
 		}
 		c->opened_us = now_us;
 		c->max_active = max_streams(config);
+		c->idle_timeout_us = config->idle_timeout_us;
 		c->io = w->seams.connect(w->seams.arg,
 			&(struct tcp_connect_options){
 				.remote = p->endpoint->address,
@@ -358,7 +361,7 @@ void upstream_cancel(struct router_worker *w, struct exchange *x)
 }
 
 // 'c' has room: the queue first, then the pool.
-static void offer(struct upstream_conn *c, const struct cluster_config *config, uint64_t now_us)
+static void offer(struct upstream_conn *c, uint64_t now_us)
 {
 	struct router_worker *w = c->worker;
 	struct upstream_pool *p = c->pool;
@@ -388,8 +391,8 @@ static void offer(struct upstream_conn *c, const struct cluster_config *config, 
 	c->state = UPSTREAM_CONN_IDLE;
 	list_remove(&c->node);
 	list_push_front(&p->idle, &c->node);
-	if (config != NULL && config->idle_timeout_us > 0)
-		timer_arm(w->timers, &c->timer, now_us + config->idle_timeout_us);
+	if (c->idle_timeout_us > 0)
+		timer_arm(w->timers, &c->timer, now_us + c->idle_timeout_us);
 }
 
 static bool is_worth_keeping(const struct upstream_conn *c, const struct cluster_config *config)
@@ -429,27 +432,27 @@ void upstream_conn_free_up(struct upstream_conn *c, bool reusable, uint64_t now_
 		connect_for_pending(w, p, now_us);
 		return;
 	}
-	offer(c, config, now_us);
+	c->idle_timeout_us = config->idle_timeout_us;
+	offer(c, now_us);
 }
 
-void upstream_stream_free_up(
-	struct upstream_conn *c, const struct codec_stream *s, bool cut, uint64_t now_us)
+void upstream_stream_free_up(struct upstream_conn *c, const struct codec_stream *s, uint64_t now_us)
 {
 	struct router_worker *w = c->worker;
 	struct upstream_pool *p = c->pool;
 	const struct cluster_config *config = s->exchange->cluster->config;
 	struct cluster_stats *stats = stats_of(p, w);
 
-	(void)cut;
 	stat_add(&stats->upstream_cx_rx_bytes_total, s->wire_received);
 	stat_add(&stats->upstream_cx_tx_bytes_total, s->wire_sent);
 	stat_dec(&stats->upstream_rq_active);
 	give_slot(&p->endpoint->cluster->requests);
 	give_slot(&p->endpoint->active_requests);
 	c->n_active--;
-	c->retiring |= !is_worth_keeping(c, config);
+	c->retiring = c->retiring || !is_worth_keeping(c, config);
+	c->idle_timeout_us = config->idle_timeout_us;
 	if (!c->retiring && !c->h2->dead)
-		offer(c, config, now_us);
+		offer(c, now_us);
 	// A connection that is done ends in its turn, after what is still to be said.
 }
 
@@ -457,17 +460,18 @@ void upstream_conn_on_turn(struct upstream_conn *c, uint64_t now_us)
 {
 	struct router_worker *w = c->worker;
 	struct upstream_pool *p = c->pool;
+	bool over = c->retiring || !h2_client_is_usable(c);
 
-	if (c->n_active == 0 && (c->h2->dead || c->h2->goaway || c->retiring)) {
+	if (over && c->n_active == 0) {
 		end_connection(c, c->io_closed, false, now_us);
 		connect_for_pending(w, p, now_us);
 		return;
 	}
 	// Those that wait for a connection of which this one was the only hope.
-	if (c->h2->dead || c->h2->goaway || c->retiring)
+	if (over)
 		connect_for_pending(w, p, now_us);
 	else if (p->n_pending > 0)
-		offer(c, NULL, now_us);
+		offer(c, now_us);
 }
 
 static void on_connected(struct upstream_conn *c, uint64_t now_us)
@@ -487,7 +491,7 @@ static void on_connected(struct upstream_conn *c, uint64_t now_us)
 			stream_error_text(STREAM_ERROR_NO_MEMORY));
 		return;
 	}
-	offer(c, NULL, now_us);
+	offer(c, now_us);
 }
 
 static void on_connecting_event(struct upstream_conn *c, unsigned events, uint64_t now_us)

@@ -49,10 +49,11 @@ struct upstream_conn {
 	uint64_t connected_us;
 	struct h1_reader reader;
 	struct h1_writer writer;
-	struct h2_session *h2; // NULL: HTTP/1, or still connecting
-	bool retiring;         // HTTP/2: takes no more requests, ends with the last one
-	uint32_t n_active;     // streams that an exchange uses
-	uint32_t max_active;   // as the cluster is configured
+	struct h2_session *h2;    // NULL: HTTP/1, or still connecting
+	bool retiring;            // HTTP/2: takes no more requests, ends with the last one
+	uint32_t n_active;        // streams that an exchange uses
+	uint32_t max_active;      // as the cluster is configured
+	uint64_t idle_timeout_us; // likewise; 0: none
 };
 
 extern const struct codec_ops h1_client_ops;
@@ -70,14 +71,16 @@ bool h2_client_start(struct upstream_conn *c, const struct http_config *http, ui
 struct codec_stream *h2_client_open(struct upstream_conn *c, struct exchange *x);
 // The connection whose stream 's' is, of h2_client_ops.
 struct upstream_conn *h2_client_conn(const struct codec_stream *s);
+// False if no stream will be opened on it any more.
+bool h2_client_is_usable(const struct upstream_conn *c);
 // How many more streams the endpoint and the configuration allow now.
 uint32_t h2_client_room(const struct upstream_conn *c);
 
 // After the frames of an event: streams may have become free, or the connection is over.
 void upstream_conn_on_turn(struct upstream_conn *c, uint64_t now_us);
-// The exchange has let go of a stream of 'c'; 'cut': before its end.
+// The exchange has let go of a stream of 'c'.
 void upstream_stream_free_up(
-	struct upstream_conn *c, const struct codec_stream *s, bool cut, uint64_t now_us);
+	struct upstream_conn *c, const struct codec_stream *s, uint64_t now_us);
 
 // The exchange has let go of 'c': into the pool, to the next in the queue, or closed.
 void upstream_conn_free_up(struct upstream_conn *c, bool reusable, uint64_t now_us);
