@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define MAX_LISTENERS 256u
+#define MAX_LISTENERS  256u
+#define MAX_HANDSHAKES 4096u // in the SYN cache; then cookies
 
 const struct tcp_settings tcp_default_settings = {
 	.send_buffer_max = 256 * 1024,
@@ -83,7 +84,7 @@ void tcp_queue_drop(struct tcp *t, struct tcp_queue *q)
 
 // --- the table
 
-uint32_t tcp_hash(
+static uint64_t hash_pair(
 	const struct tcp *t, const struct ip_endpoint *local, const struct ip_endpoint *remote)
 {
 	struct {
@@ -94,7 +95,19 @@ uint32_t tcp_hash(
 		local->addr, remote->addr, {local->port, remote->port, 0, 0}
         };
 
-	return (uint32_t)hash_bytes(&t->secret, &key, sizeof(key));
+	return hash_bytes(&t->secret, &key, sizeof(key));
+}
+
+uint32_t tcp_hash(
+	const struct tcp *t, const struct ip_endpoint *local, const struct ip_endpoint *remote)
+{
+	return (uint32_t)hash_pair(t, local, remote);
+}
+
+uint32_t tcp_ts_offset(
+	const struct tcp *t, const struct ip_endpoint *local, const struct ip_endpoint *remote)
+{
+	return (uint32_t)(hash_pair(t, local, remote) >> 32);
 }
 
 static bool endpoint_equal(const struct ip_endpoint *a, const struct ip_endpoint *b)
@@ -155,9 +168,7 @@ struct tcp_conn *tcp_conn_new(struct tcp *t, const struct ip_endpoint *local,
 	c->local_port_be = __builtin_bswap16(local->port);
 	c->remote_port_be = __builtin_bswap16(remote->port);
 	c->pseudo_sum = csum_pseudo(&local->addr, &remote->addr);
-	c->ts_offset = (uint32_t)(hash_bytes(&t->secret, &c->stream.local,
-					  sizeof(c->stream.local) + sizeof(c->stream.remote))
-		>> 32);
+	c->ts_offset = tcp_ts_offset(t, local, remote);
 	c->rto_us = TCP_RTO_FIRST_US;
 	c->rto_at_us = TCP_NEVER;
 	c->ack_at_us = TCP_NEVER;
@@ -331,7 +342,11 @@ struct tcp *tcp_new(struct net *net, const struct net_config *config, uint64_t n
 		|| pool_init(&t->listener_pool, "tcp listeners", sizeof(struct tcp_listener),
 			   MAX_LISTENERS)
 			!= 0
-		|| tcp_time_wait_init(t, config->max_time_wait) != 0) {
+		|| tcp_time_wait_init(t, config->max_time_wait) != 0
+		|| tcp_syn_init(t,
+			   config->max_connections < MAX_HANDSHAKES ? config->max_connections
+								    : MAX_HANDSHAKES)
+			!= 0) {
 		tcp_free(&t);
 		errno = ENOMEM;
 	}
@@ -353,13 +368,14 @@ void tcp_free(struct tcp **tp)
 		tcp_queue_drop(t, &c->received);
 		conn_free(t, c);
 	}
+	tcp_time_wait_fini(t);
+	tcp_syn_fini(t);
 	while (!list_is_empty(&t->listeners)) {
 		struct list *node = list_pop(&t->listeners);
 
 		pool_put(&t->listener_pool, container_of(node, struct tcp_listener, node));
 	}
 	timer_cancel(t->timers, &t->retry_timer);
-	tcp_time_wait_fini(t);
 	pool_fini(&t->listener_pool);
 	pool_fini(&t->conn_pool);
 	free(t->buckets);

@@ -38,7 +38,7 @@ typedef bool tcp_accept_fn(void *arg, struct stream *s, uint64_t now_us);
 
 struct tcp_listen_options {
 	struct ip_endpoint local; // all-zero address: every address of the net
-	uint32_t max_half_open;   // SYNs in handshake; beyond it the SYN is dropped and counted
+	uint32_t max_half_open;   // SYNs in handshake; beyond it they are answered with cookies
 	struct tcp_keepalive keepalive;
 	tcp_accept_fn *accept;
 	void *arg;

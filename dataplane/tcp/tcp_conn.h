@@ -8,6 +8,7 @@
 //         cc_*.c            the window otherwise
 //         tcp_receive.c     data in order and out of order, SACK blocks, FIN
 //         tcp_listen.c      SYNs to listeners, active opens, local ports
+//         tcp_syn.c         handshakes of listeners; tcp_cookie.c those that nothing is kept of
 //         tcp_time_wait.c   what is left of a closed connection
 //     tcp_timeout (tcp_timer.c)
 //     tcp_run (tcp.c)       owners' callbacks, then tcp_output (tcp_out.c), then frees
@@ -25,7 +26,9 @@
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/tcp/tcp_buf.h"
 #include "dataplane/tcp/tcp_cc.h"
+#include "dataplane/tcp/tcp_memory.h"
 #include "dataplane/tcp/tcp_net.h"
+#include "dataplane/tcp/tcp_syn.h"
 #include "dataplane/tcp/tcp_wire.h"
 #include "dataplane/timer.h"
 
@@ -80,8 +83,8 @@ enum tcp_flag {
 struct tcp_listener {
 	struct list node; // in tcp.listeners
 	struct tcp_listen_options options;
-	struct list half_open; // tcp_conn.listen_node: in handshake, or done and not yet accepted
-	uint32_t n_half_open;
+	struct list accepting; // tcp_conn.listen_node: handshake done, owner not yet asked
+	uint32_t n_half_open;  // these, and its entries in the SYN cache
 };
 
 // How things stood before the window was last reduced (tcp_recovery.c).
@@ -232,6 +235,8 @@ struct tcp {
 	struct timer retry_timer; // wakes tcp_run() for the starved
 	struct tcp_limit rst_limit;
 	struct tcp_limit challenge_limit;
+	struct tcp_syn_cache syn;
+	struct tcp_cookies cookies;
 
 	uint16_t port_first;
 	uint16_t port_last;
@@ -279,6 +284,11 @@ struct tcp_conn *tcp_lookup(
 uint32_t tcp_hash(
 	const struct tcp *t, const struct ip_endpoint *local, const struct ip_endpoint *remote);
 
+// Where the timestamps of a pair of endpoints begin (RFC 7323, 7.1): the same for each connection
+// between the two, so that they only grow.
+uint32_t tcp_ts_offset(
+	const struct tcp *t, const struct ip_endpoint *local, const struct ip_endpoint *remote);
+
 // False once more than 'per_second' calls came in the same second.
 bool tcp_limit_allows(struct tcp_limit *l, uint32_t per_second, uint64_t now_us);
 
@@ -300,6 +310,14 @@ static inline void tcp_unhold(struct tcp *t, uint32_t n)
 // Frees and uncharges every mbuf of 'q'.
 void tcp_queue_drop(struct tcp *t, struct tcp_queue *q);
 
+// The window that a SYN announces, never scaled.
+static inline uint16_t tcp_syn_window(const struct tcp *t)
+{
+	return t->settings.receive_buffer_max < UINT16_MAX
+		? (uint16_t)t->settings.receive_buffer_max
+		: UINT16_MAX;
+}
+
 // --- tcp_in.c
 
 // RFC 9293, 3.10.7.4 and the states after it: the handshake of 'c' is done.
@@ -310,6 +328,18 @@ void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *seg, uint64
 
 // An ACK that asks the peer what it meant; rate limited.
 void tcp_challenge(struct tcp_conn *c, uint64_t now_us);
+
+// Whether another one may be sent in this second; counts the answer.
+bool tcp_challenge_allowed(struct tcp *t, uint64_t now_us);
+
+// RFC 9293, 3.10.7.4, first: table 6.
+bool tcp_is_acceptable(uint32_t rcv_nxt, uint32_t window, const struct tcp_segment *seg);
+
+// Sequence numbers that 'seg' takes.
+static inline uint32_t tcp_seq_len(const struct tcp_segment *seg)
+{
+	return seg->len + !!(seg->flags & RTE_TCP_SYN_FLAG) + !!(seg->flags & RTE_TCP_FIN_FLAG);
+}
 
 // Goes to TIME_WAIT.
 void tcp_enter_time_wait(struct tcp_conn *c, uint64_t now_us);
@@ -419,9 +449,9 @@ void tcp_send_control(struct tcp_conn *c, uint8_t flags, uint32_t seq, uint64_t 
 void tcp_send_reset(struct tcp *t, const struct ip_endpoint *local,
 	const struct ip_endpoint *remote, const struct tcp_segment *seg, uint64_t now_us);
 
-// A bare ACK for a connection that is only a memory.
+// A segment without payload for what is no connection. 'options' come in whole words.
 void tcp_send_bare(struct tcp *t, const struct ip_endpoint *local, const struct ip_endpoint *remote,
-	uint8_t flags, uint32_t seq, uint32_t ack, uint16_t window, const uint32_t ts[2],
+	uint8_t flags, uint32_t seq, uint32_t ack, uint16_t window, struct bytes options,
 	uint64_t now_us);
 
 // Puts the window probe out (RFC 9293, 3.8.6.1).
@@ -457,9 +487,13 @@ void tcp_timer_update(struct tcp_conn *c);
 
 struct tcp_listener *tcp_find_listener(struct tcp *t, const struct ip_endpoint *local);
 // 'iss_floor', if not NULL, is a sequence number that ours has to lie behind (RFC 6191).
-void tcp_listen_input(struct tcp *t, struct tcp_listener *l, const struct tcp_segment *seg,
-	const struct ip_endpoint *local, const struct ip_endpoint *remote,
-	const uint32_t *iss_floor, uint64_t now_us);
+// Returns the connection that the segment completes a handshake to, and is meant for; else NULL.
+struct tcp_conn *tcp_listen_input(struct tcp *t, struct tcp_listener *l,
+	const struct tcp_segment *seg, const struct ip_endpoint *local,
+	const struct ip_endpoint *remote, const uint32_t *iss_floor, uint64_t now_us);
+// The connection of 'h', which is done but for the segment that says so; NULL, counted, if there is none.
+struct tcp_conn *tcp_conn_of_handshake(
+	struct tcp *t, struct tcp_listener *l, const struct tcp_handshake *h, uint64_t now_us);
 // The connection leaves its listener's care.
 void tcp_leave_listener(struct tcp_conn *c);
 uint32_t tcp_initial_seq(const struct tcp *t, const struct ip_endpoint *local,

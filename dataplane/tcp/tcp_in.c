@@ -8,15 +8,18 @@
 #define MAX_CHALLENGE_S 1000u // challenge ACKs a second, of the whole stack (RFC 5961, 7)
 #define PAWS_IDLE_US    (24ull * 24 * 3600 * 1000000)
 
+bool tcp_challenge_allowed(struct tcp *t, uint64_t now_us)
+{
+	bool allowed = tcp_limit_allows(&t->challenge_limit, MAX_CHALLENGE_S, now_us);
+
+	stat_inc(allowed ? &t->stats->tcp_challenge_acks : &t->stats->tcp_challenge_limited);
+	return allowed;
+}
+
 void tcp_challenge(struct tcp_conn *c, uint64_t now_us)
 {
-	struct tcp *t = c->tcp;
-
-	if (!tcp_limit_allows(&t->challenge_limit, MAX_CHALLENGE_S, now_us)) {
-		stat_inc(&t->stats->tcp_challenge_limited);
+	if (!tcp_challenge_allowed(c->tcp, now_us))
 		return;
-	}
-	stat_inc(&t->stats->tcp_challenge_acks);
 	c->flags |= TCP_F_ACK_NOW;
 	tcp_post_output(c);
 }
@@ -62,7 +65,7 @@ void tcp_establish(struct tcp_conn *c, uint64_t now_us)
 	c->rto_at_us = TCP_NEVER;
 	c->give_up_us = TCP_NEVER;
 	c->progress_us = now_us;
-	if (backoff == 0)
+	if (backoff == 0 && c->last_tx_us != 0)
 		tcp_rtt_sample(c, now_us - c->last_tx_us, now_us);
 	if (c->keepalive.time_s > 0)
 		c->keepalive_at_us = now_us + c->keepalive.time_s * 1000000ull;
@@ -149,16 +152,16 @@ static bool is_old_timestamp(struct tcp_conn *c, const struct tcp_segment *seg, 
 }
 
 // RFC 9293, 3.10.7.4, first: table 6.
-static bool is_acceptable(const struct tcp_conn *c, const struct tcp_segment *seg, uint32_t seq_len)
+bool tcp_is_acceptable(uint32_t rcv_nxt, uint32_t window, const struct tcp_segment *seg)
 {
-	uint32_t window = c->rcv_adv - c->rcv_nxt, offset = seg->seq - c->rcv_nxt;
+	uint32_t seq_len = tcp_seq_len(seg), offset = seg->seq - rcv_nxt;
 
 	if (seq_len == 0)
 		return window == 0 ? offset == 0 : offset < window;
 	if (window == 0)
 		return offset == 0; // its data is cut away, but ACK and RST count
 	return offset < window || offset + seq_len - 1 < window
-		|| (seq_lt(seg->seq, c->rcv_nxt) && seq_lt(c->rcv_nxt, seg->seq + seq_len));
+		|| (seq_lt(seg->seq, rcv_nxt) && seq_lt(rcv_nxt, seg->seq + seq_len));
 }
 
 static void unacceptable(
@@ -276,15 +279,14 @@ static void data_input(
 static bool check_segment(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
 	struct dataplane_stats *stats = c->tcp->stats;
-	uint32_t seq_len =
-		seg->len + !!(seg->flags & RTE_TCP_SYN_FLAG) + !!(seg->flags & RTE_TCP_FIN_FLAG);
+	uint32_t seq_len = tcp_seq_len(seg);
 
 	if (is_old_timestamp(c, seg, now_us)) {
 		stat_inc(&stats->tcp_drop_paws);
 		unacceptable(c, seg, seq_len, now_us);
 		return false;
 	}
-	if (!is_acceptable(c, seg, seq_len)) {
+	if (!tcp_is_acceptable(c->rcv_nxt, c->rcv_adv - c->rcv_nxt, seg)) {
 		stat_inc(&stats->tcp_drop_window);
 		unacceptable(c, seg, seq_len, now_us);
 		return false;
@@ -395,23 +397,27 @@ static bool parse(struct rte_mbuf *m, struct tcp_segment *seg)
 	return true;
 }
 
-static void no_conn_input(struct tcp *t, const struct tcp_segment *seg,
+// Returns the connection that the segment completes a handshake to, and is meant for; NULL if it does not.
+static struct tcp_conn *no_conn_input(struct tcp *t, const struct tcp_segment *seg,
 	const struct ip_endpoint *local, const struct ip_endpoint *remote, uint64_t now_us)
 {
 	struct tcp_time_wait *tw = tcp_time_wait_lookup(t, local, remote);
 	struct tcp_listener *l;
+	struct tcp_syn *s;
 
 	if (tw != NULL) {
 		tcp_time_wait_input(t, tw, seg, now_us);
-		return;
+		return NULL;
 	}
+	s = tcp_syn_lookup(t, local, remote);
+	if (s != NULL)
+		return tcp_syn_input(t, s, seg, now_us);
 	l = tcp_find_listener(t, local);
-	if (l != NULL) {
-		tcp_listen_input(t, l, seg, local, remote, NULL, now_us);
-		return;
-	}
+	if (l != NULL)
+		return tcp_listen_input(t, l, seg, local, remote, NULL, now_us);
 	stat_inc(&t->stats->tcp_drop_closed_port);
 	tcp_send_reset(t, local, remote, seg, now_us);
+	return NULL;
 }
 
 void tcp_input(struct tcp *t, struct rte_mbuf *m, const struct ip_addr *src,
@@ -442,10 +448,10 @@ void tcp_input(struct tcp *t, struct rte_mbuf *m, const struct ip_addr *src,
 		return;
 	}
 	c = tcp_lookup(t, &local, &remote);
-	if (c != NULL) {
+	if (c == NULL)
+		c = no_conn_input(t, &seg, &local, &remote, now_us);
+	if (c != NULL)
 		conn_input(c, m, &seg, now_us);
-		return;
-	}
-	no_conn_input(t, &seg, &local, &remote, now_us);
-	rte_pktmbuf_free(m);
+	else
+		rte_pktmbuf_free(m);
 }

@@ -68,7 +68,7 @@ struct tcp_listener *tcp_listen(struct net *net, const struct tcp_listen_options
 		return NULL;
 	}
 	l->options = *options;
-	list_init(&l->half_open);
+	list_init(&l->accepting);
 	list_push(&t->listeners, &l->node);
 	return l;
 }
@@ -91,7 +91,8 @@ void tcp_unlisten(struct net *net, struct tcp_listener **lp)
 	if (l == NULL)
 		return;
 	list_remove(&l->node);
-	list_foreach_safe (it, &l->half_open) {
+	tcp_syn_unlisten(t, l, t->now_us);
+	list_foreach_safe (it, &l->accepting) {
 		struct tcp_conn *c = container_of(it, struct tcp_conn, listen_node);
 
 		stat_inc(&t->stats->tcp_reset_unlisten);
@@ -101,64 +102,83 @@ void tcp_unlisten(struct net *net, struct tcp_listener **lp)
 	pool_put(&t->listener_pool, l);
 }
 
-// A SYN to 'l': the connection gets an object, unless one of the bounds says no. The peer will try
-// again; a RST would tell it that nobody listens.
-static struct tcp_conn *new_half_open(struct tcp *t, struct tcp_listener *l,
-	const struct ip_endpoint *local, const struct ip_endpoint *remote, uint64_t now_us)
+struct tcp_conn *tcp_conn_of_handshake(
+	struct tcp *t, struct tcp_listener *l, const struct tcp_handshake *h, uint64_t now_us)
 {
-	struct tcp_conn *c;
+	const struct tcp_segment syn = {.seq = h->irs, .flags = RTE_TCP_SYN_FLAG, .opt = h->opt};
+	struct tcp_conn *c = tcp_conn_new(t, &h->local, &h->remote, now_us);
 
-	if (l->n_half_open >= l->options.max_half_open) {
-		stat_inc(&t->stats->tcp_drop_half_open_full);
-		return NULL;
-	}
-	if (t->mbufs_held >= t->max_mbufs_held / 8 * 7) {
-		stat_inc(&t->stats->tcp_drop_syn_memory);
-		return NULL;
-	}
-	c = tcp_conn_new(t, local, remote, now_us);
-	if (c == NULL)
+	if (c == NULL) {
 		stat_inc(&t->stats->tcp_drop_no_connection);
+		return NULL;
+	}
+	c->listener = l;
+	l->n_half_open++;
+	list_push(&l->accepting, &c->listen_node);
+	c->keepalive = l->options.keepalive;
+	c->mtu = h->mtu;
+	c->flags |= TCP_F_PASSIVE;
+	c->backoff = h->n_repeated;
+	c->last_tx_us = h->sent_us;
+	set_initial_seq(c, h->iss);
+	tcp_learn_options(c, &syn, now_us);
+	c->rcv_adv = c->rcv_nxt + tcp_syn_window(t);
+	c->progress_us = now_us;
+	tcp_set_state(c, TCP_SYN_RECEIVED);
 	return c;
 }
 
-// RFC 9293, 3.10.7.2.
-void tcp_listen_input(struct tcp *t, struct tcp_listener *l, const struct tcp_segment *seg,
-	const struct ip_endpoint *local, const struct ip_endpoint *remote,
-	const uint32_t *iss_floor, uint64_t now_us)
+// Whether a SYN may be answered at all. If not, the peer will try again; a RST would tell it that nobody
+// listens.
+static bool is_syn_welcome(struct tcp *t)
 {
-	struct tcp_conn *c;
-	struct ip_addr source;
-	uint16_t mtu;
-	uint32_t iss;
+	if (t->conn_pool.n_used == t->conn_pool.cap) {
+		stat_inc(&t->stats->tcp_drop_no_connection);
+		return false;
+	}
+	if (tcp_memory_rung(t) >= TCP_RUNG_ABORT) {
+		stat_inc(&t->stats->tcp_drop_syn_memory);
+		return false;
+	}
+	return true;
+}
 
-	if (seg->flags & RTE_TCP_RST_FLAG)
-		return;
+// RFC 9293, 3.10.7.2.
+struct tcp_conn *tcp_listen_input(struct tcp *t, struct tcp_listener *l,
+	const struct tcp_segment *seg, const struct ip_endpoint *local,
+	const struct ip_endpoint *remote, const uint32_t *iss_floor, uint64_t now_us)
+{
+	struct tcp_handshake h = {.local = *local, .remote = *remote};
+	struct ip_addr source;
+
+	if (seg->flags & RTE_TCP_RST_FLAG) {
+		stat_inc(&t->stats->tcp_drop_listen);
+		return NULL;
+	}
+	if (!net_route(t->net, &remote->addr, &source, &h.mtu)) {
+		stat_inc(&t->stats->tcp_drop_listen);
+		return NULL;
+	}
 	if (seg->flags & RTE_TCP_ACK_FLAG) {
+		if (!(seg->flags & RTE_TCP_SYN_FLAG) && tcp_cookie_accept(t, seg, &h, now_us))
+			return tcp_conn_of_handshake(t, l, &h, now_us);
 		stat_inc(&t->stats->tcp_drop_listen);
 		tcp_send_reset(t, local, remote, seg, now_us);
-		return;
+		return NULL;
 	}
-	if (!(seg->flags & RTE_TCP_SYN_FLAG) || !net_route(t->net, &remote->addr, &source, &mtu)) {
+	if (!(seg->flags & RTE_TCP_SYN_FLAG)) {
 		stat_inc(&t->stats->tcp_drop_listen);
-		return;
+		return NULL;
 	}
-	c = new_half_open(t, l, local, remote, now_us);
-	if (c == NULL)
-		return;
-	c->listener = l;
-	l->n_half_open++;
-	list_push(&l->half_open, &c->listen_node);
-	c->keepalive = l->options.keepalive;
-	c->mtu = mtu;
-	c->flags |= TCP_F_PASSIVE | TCP_F_SYN_DUE;
-	iss = tcp_initial_seq(t, local, remote, now_us);
-	set_initial_seq(c, iss_floor != NULL && seq_lt(iss, *iss_floor) ? *iss_floor : iss);
-	tcp_learn_options(c, seg, now_us);
-	c->progress_us = now_us;
-	c->give_up_us = now_us + TCP_HALF_OPEN_US;
-	tcp_set_state(c, TCP_SYN_RECEIVED);
-	tcp_post_output(c);
+	if (!is_syn_welcome(t))
+		return NULL;
+	h.irs = seg->seq;
+	h.opt = seg->opt;
+	h.iss = tcp_initial_seq(t, local, remote, now_us);
+	if (iss_floor != NULL && seq_lt(h.iss, *iss_floor))
+		h.iss = *iss_floor;
+	tcp_syn_open(t, l, &h, now_us);
+	return NULL;
 }
 
 // --- active opens

@@ -6,9 +6,8 @@
 #include <assert.h>
 #include <netinet/in.h>
 
-#define HEADER_LEN    20u
-#define TIMESTAMP_LEN 12u
-#define MAX_RST_S     1000u // to closed ports, a second
+#define HEADER_LEN 20u
+#define MAX_RST_S  1000u // to closed ports, a second
 
 _Static_assert(NET_HEADROOM >= 14 + 4 + 40 + HEADER_LEN + TCP_MAX_OPTIONS, "all headers fit");
 
@@ -51,13 +50,6 @@ static void emit(struct tcp *t, struct rte_mbuf *m, const struct header *h, uint
 		stat_inc(&t->stats->tcp_tx_rst);
 	if (net_output(t->net, m, &h->local->addr, &h->remote->addr, IPPROTO_TCP, now_us) != 0)
 		stat_inc(&t->stats->tcp_tx_unroutable);
-}
-
-static uint8_t *put_timestamp(uint8_t *p, uint32_t value, uint32_t echo)
-{
-	p = tcp_put_be32(p, TCP_OPT_NOP << 24 | TCP_OPT_NOP << 16 | TCP_OPT_TIMESTAMP << 8 | 10);
-	p = tcp_put_be32(p, value);
-	return tcp_put_be32(p, echo);
 }
 
 static uint8_t *put_range(uint8_t *p, struct tcp_range r)
@@ -117,7 +109,7 @@ static void send_segment(
 
 	h.window = announce(c);
 	if (c->flags & TCP_F_TIMESTAMP)
-		p = put_timestamp(p, tcp_ts_now(c, now_us), c->ts_recent);
+		p = tcp_put_timestamp(p, tcp_ts_now(c, now_us), c->ts_recent);
 	if (c->flags & TCP_F_SACK && m->data_len == 0 && (c->n_sack > 0 || c->has_dsack)
 		&& !(flags & RTE_TCP_RST_FLAG))
 		p = put_sack(c, p);
@@ -148,7 +140,6 @@ void tcp_send_syn(struct tcp_conn *c, uint64_t now_us)
 {
 	struct tcp *t = c->tcp;
 	bool answer = c->state == TCP_SYN_RECEIVED;
-	uint32_t window = t->settings.receive_buffer_max;
 	struct rte_mbuf *m = tcp_mbuf_get(t);
 	struct header h = {
 		.local = &c->stream.local,
@@ -157,7 +148,7 @@ void tcp_send_syn(struct tcp_conn *c, uint64_t now_us)
 		.seq = c->iss,
 		.ack = answer ? c->rcv_nxt : 0,
 		.flags = answer ? RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG : RTE_TCP_SYN_FLAG,
-		.window = (uint16_t)(window < UINT16_MAX ? window : UINT16_MAX), // never scaled
+		.window = tcp_syn_window(t), // never scaled
 	};
 	uint8_t *p = h.options;
 
@@ -172,7 +163,7 @@ void tcp_send_syn(struct tcp_conn *c, uint64_t now_us)
 		p = tcp_put_be32(
 			p, TCP_OPT_NOP << 24 | TCP_OPT_NOP << 16 | TCP_OPT_SACK_OK << 8 | 2);
 	if (!answer || c->flags & TCP_F_TIMESTAMP)
-		p = put_timestamp(p, tcp_ts_now(c, now_us), c->ts_recent);
+		p = tcp_put_timestamp(p, tcp_ts_now(c, now_us), c->ts_recent);
 	if (!answer || c->flags & TCP_F_SCALE)
 		p = tcp_put_be32(p,
 			TCP_OPT_NOP << 24 | TCP_OPT_SCALE << 16 | 3 << 8
@@ -185,8 +176,27 @@ void tcp_send_syn(struct tcp_conn *c, uint64_t now_us)
 	emit(t, m, &h, now_us);
 }
 
+void tcp_send_syn_ack(struct tcp *t, const struct tcp_handshake *h, uint32_t ts, uint64_t now_us)
+{
+	uint32_t ip_len = ip_addr_is_v4(&h->remote.addr) ? 20 : 40;
+	uint8_t options[TCP_MAX_OPTIONS], *p = options;
+
+	p = tcp_put_be32(p, TCP_OPT_MSS << 24 | 4 << 16 | (uint32_t)(h->mtu - ip_len - HEADER_LEN));
+	if (h->opt.has_sack_ok)
+		p = tcp_put_be32(
+			p, TCP_OPT_NOP << 24 | TCP_OPT_NOP << 16 | TCP_OPT_SACK_OK << 8 | 2);
+	if (h->opt.has_timestamp)
+		p = tcp_put_timestamp(p, ts, h->opt.ts_value);
+	if (h->opt.has_scale)
+		p = tcp_put_be32(p,
+			TCP_OPT_NOP << 24 | TCP_OPT_SCALE << 16 | 3 << 8
+				| (uint32_t)t->receive_scale);
+	tcp_send_bare(t, &h->local, &h->remote, RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG, h->iss,
+		h->irs + 1, tcp_syn_window(t), bytes_of(options, (size_t)(p - options)), now_us);
+}
+
 void tcp_send_bare(struct tcp *t, const struct ip_endpoint *local, const struct ip_endpoint *remote,
-	uint8_t flags, uint32_t seq, uint32_t ack, uint16_t window, const uint32_t ts[2],
+	uint8_t flags, uint32_t seq, uint32_t ack, uint16_t window, struct bytes options,
 	uint64_t now_us)
 {
 	struct rte_mbuf *m = tcp_mbuf_get(t);
@@ -202,8 +212,9 @@ void tcp_send_bare(struct tcp *t, const struct ip_endpoint *local, const struct 
 
 	if (m == NULL)
 		return;
-	if (ts != NULL)
-		h.n_options = (uint8_t)(put_timestamp(h.options, ts[0], ts[1]) - h.options);
+	if (options.len > 0)
+		memcpy(h.options, options.ptr, options.len);
+	h.n_options = (uint8_t)options.len;
 	emit(t, m, &h, now_us);
 }
 
@@ -220,10 +231,11 @@ void tcp_send_reset(struct tcp *t, const struct ip_endpoint *local,
 		return;
 	}
 	if (seg->flags & RTE_TCP_ACK_FLAG)
-		tcp_send_bare(t, local, remote, RTE_TCP_RST_FLAG, seg->ack, 0, 0, NULL, now_us);
+		tcp_send_bare(t, local, remote, RTE_TCP_RST_FLAG, seg->ack, 0, 0,
+			(struct bytes){NULL, 0}, now_us);
 	else
 		tcp_send_bare(t, local, remote, RTE_TCP_RST_FLAG | RTE_TCP_ACK_FLAG, 0,
-			seg->seq + seq_len, 0, NULL, now_us);
+			seg->seq + seq_len, 0, (struct bytes){NULL, 0}, now_us);
 }
 
 void tcp_update_mss(struct tcp_conn *c)
@@ -235,7 +247,7 @@ void tcp_update_mss(struct tcp_conn *c)
 	if (mss > c->tcp->max_payload)
 		mss = c->tcp->max_payload;
 	if (c->flags & TCP_F_TIMESTAMP)
-		mss -= TIMESTAMP_LEN;
+		mss -= TCP_TIMESTAMP_LEN;
 	c->mss = (uint16_t)mss;
 }
 

@@ -127,10 +127,11 @@ void tcp_time_wait_add(struct tcp_conn *c, uint64_t now_us)
 
 static void answer(struct tcp *t, struct tcp_time_wait *tw, uint64_t now_us)
 {
-	uint32_t ts[2] = {(uint32_t)(now_us / 1000) + tw->ts_offset, tw->ts_recent};
+	uint8_t options[TCP_TIMESTAMP_LEN];
 
+	tcp_put_timestamp(options, (uint32_t)(now_us / 1000) + tw->ts_offset, tw->ts_recent);
 	tcp_send_bare(t, &tw->local, &tw->remote, RTE_TCP_ACK_FLAG, tw->snd_nxt, tw->rcv_nxt,
-		tw->window, tw->has_timestamp ? ts : NULL, now_us);
+		tw->window, bytes_of(options, tw->has_timestamp ? sizeof(options) : 0), now_us);
 }
 
 // RFC 6191, 2: a SYN that cannot be an old one opens a new connection.
@@ -170,10 +171,8 @@ void tcp_time_wait_input(
 		list_remove(&tw->node);
 		list_push(&t->tw_fifo, &tw->node);
 	}
-	if (tcp_limit_allows(&t->challenge_limit, 1000, now_us))
+	if (tcp_challenge_allowed(t, now_us))
 		answer(t, tw, now_us);
-	else
-		stat_inc(&t->stats->tcp_challenge_limited);
 }
 
 bool tcp_time_wait_reuse(struct tcp *t, struct tcp_time_wait *tw, uint32_t *iss, uint64_t now_us)

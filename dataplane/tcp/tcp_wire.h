@@ -9,6 +9,7 @@
 
 #define TCP_MAX_SACK       4u
 #define TCP_MAX_OPTIONS    40u
+#define TCP_TIMESTAMP_LEN  12u // with its padding
 #define TCP_MAX_SCALE      14u // RFC 7323, 2.3
 #define TCP_DEFAULT_MSS_V4 536u
 #define TCP_DEFAULT_MSS_V6 1220u
@@ -73,4 +74,11 @@ static inline uint8_t *tcp_put_be32(uint8_t *p, uint32_t v)
 	v = __builtin_bswap32(v);
 	memcpy(p, &v, sizeof(v));
 	return p + sizeof(v);
+}
+
+static inline uint8_t *tcp_put_timestamp(uint8_t *p, uint32_t value, uint32_t echo)
+{
+	p = tcp_put_be32(p, TCP_OPT_NOP << 24 | TCP_OPT_NOP << 16 | TCP_OPT_TIMESTAMP << 8 | 10);
+	p = tcp_put_be32(p, value);
+	return tcp_put_be32(p, echo);
 }

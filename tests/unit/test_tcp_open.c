@@ -152,25 +152,6 @@ static void a_repeated_syn_gets_the_same_answer(void)
 	rig_done(&r);
 }
 
-static void half_open_connections_are_bounded(void)
-{
-	struct rig r;
-
-	rig_init(&r, &(struct rig_options){.max_half_open = 2});
-	for (unsigned i = 0; i < 3; i++) {
-		r.peer.port++;
-		rx(&r, SEG(.flags = F_SYN, .seq = 0));
-	}
-	assert_int_equal(tx_skip(&r), 2);
-	assert_int_equal(r.stats.tcp_drop_half_open_full, 1);
-	tcp_unlisten(&r.net, &r.listener);
-	tx(&r, SEG(.flags = F_RST | F_ACK));
-	tx(&r, SEG(.flags = F_RST | F_ACK));
-	rx(&r, SEG(.flags = F_SYN, .seq = 0)); // nobody listens any more
-	tx(&r, SEG(.flags = F_RST | F_ACK, .ack = 1));
-	rig_done(&r);
-}
-
 static void a_full_table_is_counted_and_recovers(void)
 {
 	struct rig r;
@@ -303,8 +284,8 @@ TESTS(TEST(passive_open_and_close_by_the_peer), TEST(active_open_and_close_by_us
 	TEST(a_refused_connect_says_so),
 	TEST(icmp_ends_a_connect_but_only_with_a_sequence_number_in_flight),
 	TEST(icmp_too_big_makes_segments_smaller), TEST(a_repeated_syn_gets_the_same_answer),
-	TEST(half_open_connections_are_bounded), TEST(a_full_table_is_counted_and_recovers),
-	TEST(ports_of_the_slice_run_out_with_an_answer), TEST(an_owner_may_refuse),
-	TEST(segments_to_nobody_get_the_right_reset), TEST(options_are_read_from_any_bytes),
+	TEST(a_full_table_is_counted_and_recovers), TEST(ports_of_the_slice_run_out_with_an_answer),
+	TEST(an_owner_may_refuse), TEST(segments_to_nobody_get_the_right_reset),
+	TEST(options_are_read_from_any_bytes),
 	TEST(an_empty_pool_stops_writers_and_lets_them_go_on),
 	TEST(the_buffer_budget_bounds_what_a_writer_may_queue))
