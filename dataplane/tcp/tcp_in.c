@@ -113,7 +113,7 @@ static void syn_sent_input(struct tcp_conn *c, const struct tcp_segment *seg, ui
 		return;
 	}
 	if (!(seg->flags & RTE_TCP_SYN_FLAG)) {
-		stat_inc(&t->stats->tcp_drop_no_ack);
+		stat_inc(&t->stats->tcp_drop_no_syn);
 		return;
 	}
 	tcp_learn_options(c, seg, now_us);
@@ -171,6 +171,7 @@ static void unacceptable(
 		return;
 	if (c->state == TCP_SYN_RECEIVED && seg->flags & RTE_TCP_SYN_FLAG && seg->seq == c->irs) {
 		c->flags |= TCP_F_SYN_DUE; // the peer did not get our SYN-ACK
+		stat_inc(&c->tcp->stats->tcp_retransmit_syn);
 		tcp_post_output(c);
 		return;
 	}

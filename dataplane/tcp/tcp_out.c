@@ -492,7 +492,10 @@ void tcp_output(struct tcp_conn *c, uint64_t now_us)
 {
 	if (c->flags & TCP_F_SYN_DUE) {
 		tcp_send_syn(c, now_us);
-	} else if (c->state != TCP_SYN_SENT && c->state != TCP_SYN_RECEIVED) {
+	} else if (c->state == TCP_SYN_RECEIVED) {
+		if (c->flags & TCP_F_ACK_NOW)
+			tcp_send_control(c, RTE_TCP_ACK_FLAG, c->snd_nxt, now_us);
+	} else if (c->state != TCP_SYN_SENT) {
 		bool sack_due = c->flags & TCP_F_ACK_NOW && (c->n_sack > 0 || c->has_dsack);
 		uint32_t nxt = c->snd_nxt;
 
