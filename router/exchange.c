@@ -27,6 +27,7 @@ static exchange_step_fn *const steps[EXCHANGE_N_STATES] = {
 	[EXCHANGE_FORWARD] = exchange_step_forward,
 	[EXCHANGE_BACKOFF] = exchange_step_backoff,
 	[EXCHANGE_ANSWER] = exchange_step_answer,
+	[EXCHANGE_TUNNEL] = exchange_step_tunnel,
 	[EXCHANGE_REPLY] = exchange_step_reply,
 	[EXCHANGE_END] = exchange_step_end,
 };
@@ -135,23 +136,34 @@ static void run(struct ready *r, uint64_t now_us)
 	pace_note(&x->pace, waits_for_client(x), moved_bytes(x), now_us);
 }
 
-// A body that is expected, in either direction, and does not move. A response that has not begun is the route timeout's concern.
-static bool waits_for_body(const struct exchange *x)
+// How long the body that is expected, in either direction, may not move; 0: as long as it likes. A response that has not begun is
+// the route timeout's concern.
+static uint64_t stall_timeout(const struct exchange *x, const struct http_config *http)
 {
-	return !x->request_ended || x->response_started;
+	if (x->state == EXCHANGE_TUNNEL) {
+		// Both ends may be silent. With one gone, the other has to go on or end too.
+		if (!x->request_ended && !x->answer_ended)
+			return 0;
+		return http->body_timeout_us > 0 ? http->body_timeout_us : http->idle_timeout_us;
+	}
+	if (x->upgrade || (x->request_ended && !x->response_started))
+		return 0;
+	return http->body_timeout_us;
 }
 
 uint64_t exchange_check_time(struct exchange *x, uint64_t now_us)
 {
 	const struct http_config *http = &x->snapshot->config->http;
-	uint64_t next = UINT64_MAX, at;
+	uint64_t timeout_us = stall_timeout(x, http), next = UINT64_MAX, at;
 
-	if (http->body_timeout_us > 0) {
-		next = (waits_for_body(x) ? x->progress_us : now_us) + http->body_timeout_us;
+	if (timeout_us > 0) {
+		next = x->progress_us + timeout_us;
 		if (now_us >= next) {
 			exchange_on_downstream_end(x, DOWNSTREAM_STALLED, NULL);
-			next = now_us + http->body_timeout_us;
+			next = now_us + timeout_us;
 		}
+	} else if (http->body_timeout_us > 0) {
+		next = now_us + http->body_timeout_us;
 	}
 	if (http->min_body_rate > 0 && http->body_rate_window_us > 0) {
 		uint64_t least = http->body_rate_window_us * http->min_body_rate / 1000000;

@@ -1,9 +1,9 @@
 // The exchange: one request and its answer, from the first byte to the log line, whatever versions of HTTP are spoken on its two
 // sides (codec.h).
 //
-//     REQUEST -> ROUTE -> PICK -> CONNECT -> FORWARD -> ANSWER -> END
-//                   |       ^________ BACKOFF _|                   ^
-//                   +------------> REPLY --------------------------+
+//     REQUEST -> ROUTE -> PICK -> CONNECT -> FORWARD -> ANSWER or TUNNEL -> END
+//                   |       ^________ BACKOFF _|                             ^
+//                   +------------> REPLY ------------------------------------+
 //
 // The codecs note what happened (exchange_on_*), the exchange then runs from the ready list: one function for each state, which
 // says whether to go on or to wait. It runs to END exactly once, gives both streams back exactly once, and everything it owns is
@@ -90,9 +90,11 @@ struct exchange {
 	bool is_retry_reserved; // counted in the cluster's retries
 	bool is_head;
 	bool grpc;
-	bool owes_body;         // the client: what it has sent of the request's body is used up
-	bool owes_room;         // the client: bytes of the answer wait for it
-	bool pace_is_of_room;   // which of the two 'pace' is of
+	bool owes_body;       // the client: what it has sent of the request's body is used up
+	bool owes_room;       // the client: bytes of the answer wait for it
+	bool pace_is_of_room; // which of the two 'pace' is of
+	bool upgrade;         // asks for another protocol, and no answer but 101 has come
+	bool is_upgrade_counted;
 	uint8_t downstream_end; // enum downstream_end; 0: alive
 	bool upstream_head;     // noted by the codec: x->response is parsed
 	bool upstream_continue; // noted by the codec: a 100 came
@@ -186,8 +188,10 @@ void exchange_on_progress(struct exchange *x);
 
 // --- for the upstream codec and the pool
 
-// A final head was parsed into x->response.
+// A final head, or a 101 that was asked for, was parsed into x->response.
 void exchange_on_response(struct exchange *x);
+// True if a 101 fits what an upgrade asked for (exchange_tunnel.c).
+bool exchange_upgrade_is_answered(const struct http_head *response);
 // The endpoint said 100 (Continue).
 void exchange_on_continue(struct exchange *x);
 // The attempt is over without a (whole) response. 'transport' may be NULL.

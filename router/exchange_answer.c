@@ -45,6 +45,8 @@ enum step exchange_start_answer(struct exchange *x, uint64_t now_us)
 		end = response_is_bare(x);
 	x->details = "via_upstream";
 	x->has_response = true;
+	// What the client has sent behind a refused upgrade is nobody's: its connection ends.
+	x->upgrade = false;
 	// A client whose request is still under way may go on sending it while the answer comes; one that was not told to
 	// proceed will not.
 	h->keep_alive = x->client_keep_alive && !x->worker->draining
@@ -81,7 +83,7 @@ static void finish_upstream(struct exchange *x, uint64_t now_us)
 		x->upstream->ops->release(&x->upstream, now_us);
 }
 
-static enum step answer_failed(struct exchange *x, uint64_t now_us)
+enum step exchange_answer_failed(struct exchange *x, uint64_t now_us)
 {
 	const struct reset_reason_info *why = &reset_reasons[x->reason];
 
@@ -127,7 +129,7 @@ enum step exchange_step_answer(struct exchange *x, uint64_t now_us)
 		exchange_pump_request(x, now_us);
 	if (!pump_response(x, now_us)) {
 		if (x->upstream_failed)
-			return answer_failed(x, now_us);
+			return exchange_answer_failed(x, now_us);
 		return STEP_WAIT;
 	}
 	x->owes_room = x->downstream->ops->send_pending(x->downstream);

@@ -149,6 +149,9 @@ void exchange_pump_request(struct exchange *x, uint64_t now_us)
 {
 	struct codec_stream *down = x->downstream, *up = x->upstream;
 
+	// What a client says before the endpoint has switched protocols is held back: it may never be meant for it.
+	if (x->upgrade)
+		return;
 	if (up != NULL && !send_kept(x))
 		return;
 	while (!x->request_ended) {
@@ -245,10 +248,10 @@ static void begin_attempt(struct exchange *x, uint64_t now_us)
 	x->request.keep_alive = true;
 	end = x->request_ended && x->kept == NULL && x->request_body_bytes == 0
 		&& x->downstream->trailers == NULL && !x->request.chunked;
-	x->request_sent = end;
-	x->upstream_end_us = end ? now_us : 0;
+	x->request_sent = end || x->upgrade;
+	x->upstream_end_us = x->request_sent ? now_us : 0;
 	up->ops->send_head(up, &x->request, end);
-	if (x->request_ended)
+	if (x->request_ended || x->upgrade)
 		arm_try_timer(x, now_us);
 	exchange_set_state(x, EXCHANGE_FORWARD);
 }
@@ -449,7 +452,7 @@ static enum step response_came(struct exchange *x, uint64_t now_us)
 	if (!wanted && x->retries > 0)
 		stat_inc(&stats->upstream_rq_retry_success);
 	exchange_drop_retry_slot(x);
-	return exchange_start_answer(x, now_us);
+	return status == 101 ? exchange_start_tunnel(x, now_us) : exchange_start_answer(x, now_us);
 }
 
 // The endpoint wants the body that its client holds back (RFC 9110, 10.1.1).

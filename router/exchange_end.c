@@ -75,6 +75,8 @@ static void count(const struct exchange *x, const struct exchange_record *r)
 	struct hcm_stats *hcm = x->peer->hcm;
 
 	stat_dec(&hcm->downstream_rq_active);
+	if (x->is_upgrade_counted)
+		stat_dec(&hcm->downstream_cx_upgrades_active);
 	if (r->status != 0) {
 		stat_inc(&hcm->downstream_rq_completed);
 		stat_inc(&hcm->downstream_rq_xx[r->status / 100 <= 5 ? r->status / 100 : 0]);

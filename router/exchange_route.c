@@ -64,6 +64,9 @@ enum step exchange_step_request(struct exchange *x, uint64_t now_us)
 	x->grpc = is_grpc(h);
 	x->client_keep_alive = h->keep_alive;
 	x->expects_continue = http_field_find(&h->fields, HTTP_FIELD_EXPECT) != NULL;
+	// Whatever becomes of it, the connection carries no request after this one.
+	x->upgrade = h->upgrade;
+	x->client_keep_alive &= !h->upgrade;
 	// A request without a body is complete now; the others say so later.
 	exchange_pump_request(x, now_us);
 	if (!h2 && !edge.tls && bytes_equal(h->scheme, BYTES("https")))
@@ -76,7 +79,7 @@ enum step exchange_step_request(struct exchange *x, uint64_t now_us)
 		stat_inc(&x->peer->hcm->downstream_rq_failed_path_normalization);
 		return refuse(x, 400, "", "path_normalization_failed", now_us);
 	}
-	if (h->upgrade) {
+	if (h->upgrade && !exchange_upgrade_is_allowed(h)) {
 		stat_inc(&x->peer->hcm->downstream_rq_ws_on_non_ws_route);
 		return refuse(x, 403, "", "upgrade_failed", now_us);
 	}
@@ -93,6 +96,11 @@ enum step exchange_step_request(struct exchange *x, uint64_t now_us)
 	case EDGE_NO_MEMORY: return exchange_reply_no_memory(x, now_us);
 	}
 	x->client = edge.client;
+	if (x->upgrade) {
+		x->is_upgrade_counted = true;
+		stat_inc(&x->peer->hcm->downstream_cx_upgrades_total);
+		stat_inc(&x->peer->hcm->downstream_cx_upgrades_active);
+	}
 	exchange_set_state(x, EXCHANGE_ROUTE);
 	return STEP_AGAIN;
 }
@@ -327,7 +335,7 @@ static enum step forward(struct exchange *x, uint64_t now_us)
 	if (!header_apply_ops(h, &x->choice->request_headers)
 		|| !header_apply_ops(h, &x->route->request_headers) || !apply_rewrite(x))
 		return exchange_reply_no_memory(x, now_us);
-	if (x->timeout_us > 0 && x->request_ended)
+	if (x->timeout_us > 0 && (x->request_ended || x->upgrade))
 		timer_arm(x->worker->timers, &x->timer, now_us + x->timeout_us);
 	exchange_set_state(x, EXCHANGE_PICK);
 	return STEP_AGAIN;

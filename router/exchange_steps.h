@@ -18,6 +18,7 @@ exchange_step_fn exchange_step_connect;
 exchange_step_fn exchange_step_forward;
 exchange_step_fn exchange_step_backoff;
 exchange_step_fn exchange_step_answer;
+exchange_step_fn exchange_step_tunnel;
 exchange_step_fn exchange_step_reply;
 exchange_step_fn exchange_step_end;
 
@@ -43,8 +44,17 @@ void exchange_on_route_timer(struct timer *t, uint64_t now_us);
 
 // The response head of the endpoint goes down.
 enum step exchange_start_answer(struct exchange *x, uint64_t now_us);
+// The attempt failed after its response had begun.
+enum step exchange_answer_failed(struct exchange *x, uint64_t now_us);
 // No whole response can be given any more: the client sees it cut.
 enum step exchange_cut(struct exchange *x, enum response_flag flag, const char *details);
+
+// --- upgrades (exchange_tunnel.c)
+
+// True if the request asks for a protocol that may be switched to.
+bool exchange_upgrade_is_allowed(const struct http_head *request);
+// The endpoint's 101 goes down, and everything behind it on both sides passes as it is.
+enum step exchange_start_tunnel(struct exchange *x, uint64_t now_us);
 
 // --- replies of our own (local_reply.c)
 

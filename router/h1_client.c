@@ -63,14 +63,16 @@ static bool take_head(struct upstream_conn *c, uint8_t *head, size_t len)
 		x->large_response = head;
 	}
 	error = h1_parse_response(head, len, &limits, &x->response);
-	// Nobody asked for another protocol: upgrades are refused before they get here.
-	if (error == NULL && x->response.status == 101)
+	// A protocol that nobody asked for, or that is not the one asked for, or before the question has left.
+	if (error == NULL && x->response.status == 101
+		&& (!x->upgrade || !exchange_upgrade_is_answered(&x->response)
+			|| h1_writer_is_pending(&c->writer)))
 		error = &H1_ERR_STATUS_UPGRADE;
 	if (error != NULL) {
 		fail_rule(c, error);
 		return false;
 	}
-	if (x->response.status < 200) {
+	if (x->response.status < 200 && x->response.status != 101) {
 		if (x->response.status == 100)
 			exchange_on_continue(x);
 		h1_reader_start(&c->reader, H1_RESPONSE);
@@ -79,8 +81,14 @@ static bool take_head(struct upstream_conn *c, uint8_t *head, size_t len)
 	}
 	c->head_read = true;
 	c->keep_alive = x->response.keep_alive;
-	h1_reader_start_body(&c->reader, h1_response_body(&x->response, x->request.method),
+	h1_reader_start_body(&c->reader,
+		x->response.status == 101 ? H1_BODY_CLOSE
+					  : h1_response_body(&x->response, x->request.method),
 		x->response.content_length);
+	if (x->upgrade)
+		c->upgrade_asked = true;
+	if (x->upgrade && x->response.status != 101)
+		h1_writer_end(&c->writer, c->io, c->worker, NULL);
 	if (!c->keep_alive)
 		stat_inc(&c->pool->endpoint->cluster->stats[c->worker->index]
 				  .upstream_cx_close_notify);
@@ -124,6 +132,9 @@ void h1_client_on_event(struct upstream_conn *c, unsigned events, uint64_t now_u
 	if (!c->head_read && events & (STREAM_READABLE | STREAM_CLOSED) && !x->upstream_failed)
 		read_heads(c);
 	update_wire(c);
+	// The endpoint had ended its direction of a tunnel, so nobody reads any more.
+	if (c->io_closed && c->reader.ended && x->state == EXCHANGE_TUNNEL)
+		fail(c, RESET_CONNECTION_TERMINATION);
 	exchange_on_progress(x);
 }
 
@@ -149,6 +160,8 @@ static void send_end(struct codec_stream *s, const struct http_fields *trailers)
 	struct upstream_conn *c = conn_of(s);
 
 	h1_writer_end(&c->writer, c->io, c->worker, trailers);
+	if (s->exchange->state == EXCHANGE_TUNNEL)
+		stream_shutdown(c->io);
 	update_wire(c);
 }
 
@@ -191,8 +204,10 @@ static void release(struct codec_stream **sp, uint64_t now_us)
 {
 	struct upstream_conn *c = conn_of(*sp);
 	// Bytes behind the response mean that the two sides do not agree on where it ended.
+	// An endpoint that refused to switch may yet think otherwise.
 	bool reusable = c->head_read && c->reader.ended && c->writer.ended && c->keep_alive
-		&& !c->io_closed && stream_readable(c->io) == 0 && !stream_read_ended(c->io);
+		&& !c->upgrade_asked && !c->io_closed && stream_readable(c->io) == 0
+		&& !stream_read_ended(c->io);
 
 	*sp = NULL;
 	upstream_conn_free_up(c, reusable, now_us);

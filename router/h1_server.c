@@ -78,6 +78,24 @@ static struct exchange *new_exchange(struct downstream *c, uint8_t *large, uint6
 	return x;
 }
 
+// Envoy's rules of what asks for another protocol: "h2c" is not listened to, and a body has no place before the switch.
+static const struct h1_error *judge_upgrade(struct http_head *request)
+{
+	const struct http_field *f = http_field_find(&request->fields, HTTP_FIELD_UPGRADE);
+
+	if (!request->upgrade)
+		return NULL;
+	if (bytes_equal_nocase(f->value, BYTES("h2c"))) {
+		request->upgrade = false;
+		return NULL;
+	}
+	if (request->chunked || request->content_length > 0)
+		return &H1_ERR_BODY_FORBIDDEN;
+	http_field_remove_id(&request->fields, HTTP_FIELD_CONTENT_LENGTH);
+	request->content_length = -1;
+	return NULL;
+}
+
 static void take_head(struct downstream *c, uint8_t *head, size_t len, uint64_t now_us)
 {
 	struct h1_limits limits = limits_of(c->worker->snapshot);
@@ -88,12 +106,16 @@ static void take_head(struct downstream *c, uint8_t *head, size_t len, uint64_t 
 		return;
 	update_wire(c);
 	error = h1_parse_request(head, len, &limits, &x->request);
+	if (error == NULL)
+		error = judge_upgrade(&x->request);
 	if (error != NULL) {
 		x->request.fields.n = 0;
 		exchange_refuse(x, error);
 		return;
 	}
-	h1_reader_start_body(&c->reader, h1_request_body(&x->request), x->request.content_length);
+	h1_reader_start_body(&c->reader,
+		x->request.upgrade ? H1_BODY_CLOSE : h1_request_body(&x->request),
+		x->request.content_length);
 	exchange_start(x);
 }
 
@@ -157,7 +179,7 @@ static void send_head(struct codec_stream *s, const struct http_head *head, bool
 {
 	struct downstream *c = conn_of(s);
 
-	if (head->status < 200) {
+	if (head->status < 200 && head->status != 101) {
 		if (stream_room(c->io) >= INTERIM_ROOM)
 			c->writer.wire += stream_write(c->io,
 				bytes_of(c->worker->scratch,
@@ -183,6 +205,8 @@ static void send_end(struct codec_stream *s, const struct http_fields *trailers)
 	struct downstream *c = conn_of(s);
 
 	h1_writer_end(&c->writer, c->io, c->worker, trailers);
+	if (s->exchange->state == EXCHANGE_TUNNEL)
+		stream_shutdown(c->io);
 	update_wire(c);
 }
 

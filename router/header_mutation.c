@@ -125,6 +125,7 @@ struct received {
 	bool bad_referer;
 	struct bytes proto; // the last one's
 	enum underscores underscores;
+	bool upgrade;
 };
 
 static bool has_underscore(struct bytes name)
@@ -137,8 +138,8 @@ static bool is_dropped(const struct http_field *f, const struct received *r)
 	if (r->underscores == UNDERSCORES_DROP && has_underscore(f->name))
 		return true;
 	switch (f->id) {
+	case HTTP_FIELD_UPGRADE: return !r->upgrade;
 	case HTTP_FIELD_CONNECTION:
-	case HTTP_FIELD_UPGRADE:
 	case HTTP_FIELD_KEEP_ALIVE:
 	case HTTP_FIELD_PROXY_CONNECTION:
 	case HTTP_FIELD_TRANSFER_ENCODING:
@@ -303,7 +304,7 @@ static bool request_id(const uint64_t random[2], struct arena *a, struct bytes *
 enum edge_verdict header_edge_request(
 	struct http_head *request, struct edge_context *c, struct arena *a)
 {
-	struct received r = {.underscores = c->http->underscores};
+	struct received r = {.underscores = c->http->underscores, .upgrade = request->upgrade};
 	struct http_fields *fields = &request->fields;
 	struct bytes peer, client, forwarded_for, id;
 	unsigned n_trusted = c->http->num_trusted_proxies, kept = 0;
@@ -349,7 +350,6 @@ enum edge_verdict header_edge_request(
 		client);
 	add_known(fields, HTTP_FIELD_X_REQUEST_ID, BYTES("x-request-id"), id);
 	request->scheme = proto;
-	request->upgrade = false;
 	return EDGE_OK;
 }
 
@@ -358,7 +358,7 @@ enum edge_verdict header_edge_response(struct http_head *response, const struct 
 {
 	struct http_fields *fields = &response->fields;
 	unsigned kept = 0;
-	bool has_date = false;
+	bool has_date = false, upgrade = response->status == 101;
 	struct bytes copy;
 
 	// What Connection names is meant for us alone (RFC 9110, 7.6.1).
@@ -366,8 +366,11 @@ enum edge_verdict header_edge_response(struct http_head *response, const struct 
 		http_remove_hop_by_hop(fields, true);
 	for (unsigned i = 0; i < fields->n; i++) {
 		switch (fields->at[i].id) {
-		case HTTP_FIELD_CONNECTION:
 		case HTTP_FIELD_UPGRADE:
+			if (!upgrade)
+				continue;
+			break;
+		case HTTP_FIELD_CONNECTION:
 		case HTTP_FIELD_KEEP_ALIVE:
 		case HTTP_FIELD_PROXY_CONNECTION:
 		case HTTP_FIELD_TRANSFER_ENCODING:
@@ -403,7 +406,7 @@ enum edge_verdict header_edge_response(struct http_head *response, const struct 
 		add_known(fields, HTTP_FIELD_DATE, BYTES("date"), copy);
 	}
 	add_known(fields, HTTP_FIELD_SERVER, BYTES("server"), bytes_of_str(http->server_name));
-	response->upgrade = false;
+	response->upgrade = upgrade;
 	return EDGE_OK;
 }
 

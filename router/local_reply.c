@@ -97,6 +97,7 @@ enum step exchange_reply(struct exchange *x, const struct local_reply *reply, ui
 	h->keep_alive =
 		!reply->close && x->request_ended && x->client_keep_alive && !x->worker->draining;
 	x->has_response = true;
+	x->upgrade = false;
 	if (x->cluster != NULL) {
 		struct cluster_stats *stats = exchange_cluster_stats(x);
 

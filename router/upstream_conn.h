@@ -44,6 +44,7 @@ struct upstream_conn {
 	bool io_closed;          // the stream reported its end
 	bool head_read;          // the final response head was read
 	bool keep_alive;         // after that response
+	bool upgrade_asked;      // the request asked for another protocol
 	uint32_t n_requests;
 	uint64_t opened_us;
 	uint64_t connected_us;

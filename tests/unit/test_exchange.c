@@ -333,22 +333,20 @@ static const struct refusal {
 	const char *log;
 	bool closes;
 } refusals[] = {
-	{"GET / HTTP/1.1\r\n\r\n",							 "HTTP/1.1 400 Bad Request\r\n",      NULL,                                                                   true },
-	{"GET / HTTP/1.1\r\nhost : a\r\n\r\n",                                             "HTTP/1.1 400 Bad Request\r\n",
-         "400 DPE http1.codec_error{space_before_colon} 0 11",																	  true },
-	{"nonsense\r\n\r\n",							       "HTTP/1.1 400 Bad Request\r\n",      NULL,								   true },
-	{"GET / HTTP/1.0\r\nhost: a\r\n\r\n",					      "HTTP/1.1 426 Upgrade Required\r\n",
-         "426 - low_version 0 16",																				      true },
+	{"GET / HTTP/1.1\r\n\r\n",					   "HTTP/1.1 400 Bad Request\r\n",      NULL,                                                                   true },
+	{"GET / HTTP/1.1\r\nhost : a\r\n\r\n",                               "HTTP/1.1 400 Bad Request\r\n",
+         "400 DPE http1.codec_error{space_before_colon} 0 11",															    true },
+	{"nonsense\r\n\r\n",						 "HTTP/1.1 400 Bad Request\r\n",      NULL,								   true },
+	{"GET / HTTP/1.0\r\nhost: a\r\n\r\n",                                "HTTP/1.1 426 Upgrade Required\r\n",
+         "426 - low_version 0 16",																			true },
 	{"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n",
-         "HTTP/1.1 501 Not Implemented\r\n",										    NULL,								   true },
+         "HTTP/1.1 501 Not Implemented\r\n",								      NULL,								   true },
 	{"GET / HTTP/1.1\r\nhost: a\r\nconnection: x-forwarded-for\r\n\r\n",
-         "HTTP/1.1 400 Bad Request\r\n",											"400 DPE http1.connection_header_rejected{connection_nomination} 0 11", true },
-	{"GET /%00 HTTP/1.1\r\nhost: a\r\n\r\n",                                           "HTTP/1.1 400 Bad Request\r\n",
-         "400 - path_normalization_failed 0 0",																			 false},
-	{"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n",                                          "HTTP/1.1 404 Not Found\r\n",
-         "404 - absolute_path_rejected 0 0",																			    false},
-	{"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
-         "HTTP/1.1 403 Forbidden\r\n",											  "403 - upgrade_failed 0 0",                                             false},
+         "HTTP/1.1 400 Bad Request\r\n",									  "400 DPE http1.connection_header_rejected{connection_nomination} 0 11", true },
+	{"GET /%00 HTTP/1.1\r\nhost: a\r\n\r\n",                             "HTTP/1.1 400 Bad Request\r\n",
+         "400 - path_normalization_failed 0 0",																	   false},
+	{"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n",                            "HTTP/1.1 404 Not Found\r\n",
+         "404 - absolute_path_rejected 0 0",																	      false},
 };
 
 static void what_cannot_be_served_is_told_so(void)
