@@ -313,6 +313,9 @@ static void reset(struct codec_stream **sp, uint64_t now_us)
 
 	(void)now_us;
 	*sp = NULL;
+	// nghttp2 drops a head that waits behind a reset; the client is to see what was said.
+	if (s->head_sent)
+		h2_session_flush(s->session);
 	h2_stream_reset(s, NGHTTP2_INTERNAL_ERROR);
 	give_back(s);
 }

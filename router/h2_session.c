@@ -568,6 +568,11 @@ void h2_session_on_event(struct h2_session *h, unsigned events, uint64_t now_us)
 	h2_session_wake(h);
 }
 
+void h2_session_flush(struct h2_session *h)
+{
+	send_frames(h);
+}
+
 void h2_session_wake(struct h2_session *h)
 {
 	ready_add(h->worker, &h->ready);

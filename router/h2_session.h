@@ -172,6 +172,8 @@ void h2_session_free(struct h2_session **hp);
 
 // Events of the stream below. What comes of them follows on the ready list.
 void h2_session_on_event(struct h2_session *h, unsigned events, uint64_t now_us);
+// Sends what there is, as far as the stream below takes it at once.
+void h2_session_flush(struct h2_session *h);
 // Frames are to be sent: puts the session on the ready list.
 void h2_session_wake(struct h2_session *h);
 // Ends the connection with ENHANCE_YOUR_CALM.

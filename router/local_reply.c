@@ -31,18 +31,57 @@ static void start_head(struct http_head *h, uint16_t status)
 	h->upgrade = false;
 }
 
+// What of a body becomes a grpc-message.
+#define GRPC_MESSAGE_MAX 1000u
+
+// Percent-encodes what may not stand in a grpc-message (gRPC over HTTP/2, "Responses").
+static bool grpc_message(struct bytes text, struct arena *a, struct bytes *out)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	uint8_t *to;
+	size_t n = 0;
+
+	if (text.len > GRPC_MESSAGE_MAX)
+		text.len = GRPC_MESSAGE_MAX;
+	to = arena_alloc(a, 3 * text.len);
+	if (to == NULL)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		uint8_t c = text.ptr[i];
+
+		if ((c > 0x20 || (c == 0x20 && n > 0)) && c <= 0x7e && c != '%') {
+			to[n++] = c;
+			continue;
+		}
+		to[n++] = '%';
+		to[n++] = (uint8_t)digits[c >> 4];
+		to[n++] = (uint8_t)digits[c & 15];
+	}
+	// A field's value may neither begin nor end with a space.
+	while (n > 0 && to[n - 1] == ' ')
+		n--;
+	*out = bytes_of(to, n);
+	return true;
+}
+
 static bool add_grpc(struct exchange *x, const struct local_reply *reply)
 {
+	struct bytes text = reply->bytes.len > 0 ? reply->bytes : bytes_of_str(reply->body);
 	struct http_head *h = &x->response;
+	struct bytes message;
 
 	start_head(h, 200);
 	x->reply_body = (struct bytes){NULL, 0};
+	// HTTP/1.1 needs it to find the end; in HTTP/2 it would be no "Trailers-Only".
+	if (x->downstream->ops->version != HTTP_2
+		&& !http_field_add(&h->fields, BYTES("content-length"), BYTES("0")))
+		return false;
 	return http_field_add(&h->fields, BYTES("content-type"), BYTES("application/grpc"))
 		&& header_set_number(
 			&h->fields, BYTES("grpc-status"), grpc_status_of(reply->status), &x->arena)
-		&& (reply->body[0] == '\0'
-			|| http_field_add(
-				&h->fields, BYTES("grpc-message"), bytes_of_str(reply->body)));
+		&& (text.len == 0
+			|| (grpc_message(text, &x->arena, &message)
+				&& http_field_add(&h->fields, BYTES("grpc-message"), message)));
 }
 
 static bool add_plain(struct exchange *x, const struct local_reply *reply)

@@ -149,6 +149,21 @@ static void lost_endpoint_resets_a_begun_answer(void)
 	done(&p, &r);
 }
 
+static void head_is_seen_though_the_endpoint_leaves_with_it(void)
+{
+	struct rig *r = new_rig();
+	struct h2_peer *p = peer_client(r);
+	int32_t id = peer_request(p, "GET", "/", NULL, -1);
+
+	rig_put(rig_upstream_stream(r, 0), "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n");
+	stream_close(&(struct stream *){rig_upstream_stream(r, 0)});
+	peer_pump(p);
+	rig_assert_begins(peer_find(p, id)->head, ":status: 200\n");
+	assert_true(peer_find(p, id)->reset);
+	rig_assert_quiet(r);
+	done(&p, &r);
+}
+
 static void stalled_stream_stalls_no_sibling(void)
 {
 	struct rig *r = new_rig();
@@ -442,6 +457,7 @@ static void drain_says_goaway_twice_and_loses_no_request(void)
 TESTS(TEST(get_goes_through), TEST(bodies_and_trailers_go_both_ways),
 	TEST(head_and_continue_are_understood), TEST(unfinished_request_is_reset_after_its_answer),
 	TEST(client_reset_ends_the_attempt), TEST(lost_endpoint_resets_a_begun_answer),
+	TEST(head_is_seen_though_the_endpoint_leaves_with_it),
 	TEST(stalled_stream_stalls_no_sibling), TEST(window_opens_for_delivered_bytes_only),
 	TEST(data_of_many_streams_takes_turns), TEST(malformed_requests_are_refused_alone),
 	TEST(bodies_that_differ_from_content_length_are_reset),
