@@ -584,6 +584,59 @@ static void mesh_config_of_a_config_map_counts(void)
 	rig_done(&r);
 }
 
+// Reference 3.3: the policy, else the mesh's, else what the port is called.
+static void endpoints_speak_what_policy_or_port_says(void)
+{
+	static const struct {
+		const char *port;
+		const char *http;
+		const char *mesh;
+		enum cluster_protocol protocol;
+	} cases[] = {
+		{"name: http",				"",                                "",        CLUSTER_HTTP_1          },
+		{"name: http2",                               "",                                "",        CLUSTER_HTTP_2          },
+		{"name: http2-web",                           "",                                "",        CLUSTER_HTTP_2          },
+		{"name: grpc",				"",                                "",        CLUSTER_HTTP_2          },
+		{"name: grpc-orders",                         "",                                "",        CLUSTER_HTTP_2          },
+		{"name: grpc-web",                            "",                                "",        CLUSTER_HTTP_2          },
+		{"name: GRPC-web-x",                          "",                                "",        CLUSTER_HTTP_2          },
+		{"name: http2x",                              "",                                "",        CLUSTER_HTTP_1          },
+		{"name: my-grpc",                             "",                                "",        CLUSTER_HTTP_1          },
+		{"name: web, appProtocol: grpc",              "",                                "",        CLUSTER_HTTP_2          },
+		{"name: web, appProtocol: http2",             "",                                "",        CLUSTER_HTTP_2          },
+		{"name: web, appProtocol: kubernetes.io/h2c", "",                                "",        CLUSTER_HTTP_2          },
+		{"name: grpc, appProtocol: http",             "",                                "",        CLUSTER_HTTP_1          },
+		{"name: http",				"h2UpgradePolicy: UPGRADE",        "",        CLUSTER_HTTP_2          },
+		{"name: http",				"h2UpgradePolicy: DO_NOT_UPGRADE", "UPGRADE", CLUSTER_HTTP_1          },
+		{"name: http",				"h2UpgradePolicy: DEFAULT",        "UPGRADE", CLUSTER_HTTP_2          },
+		{"name: http",				"maxRetries: 3",                   "UPGRADE", CLUSTER_HTTP_2          },
+		{"name: grpc",				"h2UpgradePolicy: DO_NOT_UPGRADE", "",        CLUSTER_HTTP_2          },
+		{"name: http",				"useClientProtocol: true",         "",        CLUSTER_PROTOCOL_CLIENTS},
+		{"name: http",				"useClientProtocol: true",         "UPGRADE", CLUSTER_PROTOCOL_CLIENTS},
+		{"name: grpc",				"useClientProtocol: true",         "",        CLUSTER_PROTOCOL_CLIENTS},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[4096];
+		struct rig r;
+
+		snprintf(text, sizeof(text),
+			APPLIANCE "spec: {}\n" GATEWAY("web", HTTP_SERVER("[\"*\"]")) SERVICE(
+				"api", "[{port: 80, %s}]") ALL_TO_API RULE("r",
+				"  host: api\n  trafficPolicy: "
+				"{connectionPool: {http: {%s}}}\n") "---\napiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\n"
+								    "metadata: {name: m}\n"
+								    "spec: {meshConfig: {h2UpgradePolicy: %s}}\n",
+			cases[i].port, cases[i].http,
+			cases[i].mesh[0] != '\0' ? cases[i].mesh : "DO_NOT_UPGRADE");
+		r = rig_load(text);
+		if (cluster(&r, API)->protocol != cases[i].protocol)
+			fail_msg("{%s}, {%s}, mesh \"%s\": %d", cases[i].port, cases[i].http,
+				cases[i].mesh, cluster(&r, API)->protocol);
+		rig_done(&r);
+	}
+}
+
 static void same_input_has_the_same_version(void)
 {
 	struct rig a = rig_load(BASE), b = rig_load(BASE), c = rig_load(BASE ALL_TO_API);
@@ -614,4 +667,5 @@ TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_
 	TEST(endpoints_are_joined_by_port_name_and_counted_once),
 	TEST(subsets_take_endpoints_by_their_pods_labels),
 	TEST(service_entry_ports_go_from_endpoint_to_target_to_number),
-	TEST(mesh_config_of_a_config_map_counts), TEST(same_input_has_the_same_version))
+	TEST(mesh_config_of_a_config_map_counts), TEST(endpoints_speak_what_policy_or_port_says),
+	TEST(same_input_has_the_same_version))
