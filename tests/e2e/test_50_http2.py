@@ -1,9 +1,9 @@
-"""HTTP/2 from clients, with curl, h2load and python3-h2 as peers, to services that speak HTTP/1.1."""
+"""HTTP/2 from clients, with curl, h2load and python3-h2 as peers, to services that speak HTTP/1.1.
 
-import hashlib
-import json
+Bodies of each size: test_52_pairings.py.
+"""
+
 import re
-import socket
 
 import h2.config
 import h2.connection
@@ -12,7 +12,6 @@ import h2.errors
 import pytest
 
 from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, wait_for
-from tests.lab.service import pattern
 
 HTTP_URL = f"http://shop.example:{HTTP}"
 HTTPS_URL = f"https://shop.example:{HTTPS}"
@@ -75,21 +74,6 @@ def test_curl_speaks_http2(gateway, client, services, arguments):
     answer = client.curl(f"{url}/checkout", option, "-w", " %{http_version} %{http_code}")
     assert answer.stdout.startswith("checkout-") and answer.stdout.endswith(" 2 200")
     wait_for(lambda: gateway.access_log() and gateway.access_log()[-1]["code"] == 200, "the access log line")
-
-
-@pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 100_000_000])
-def test_download_arrives_whole(gateway, client, services, size):
-    answer = client.curl(f"{HTTPS_URL}/checkout/bytes/{size}", "--http2", text=False)
-    assert len(answer.stdout) == size
-    assert hashlib.sha256(answer.stdout).digest() == hashlib.sha256(pattern(0, size)).digest()
-
-
-@pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 20_000_000])
-def test_upload_arrives_whole(gateway, client, services, size, tmp_path):
-    body = pattern(0, size)
-    (tmp_path / "body").write_bytes(body)
-    answer = client.curl(f"{HTTPS_URL}/checkout/sum", "--http2", "--data-binary", f"@{tmp_path}/body")
-    assert json.loads(answer.stdout) == {"length": size, "sha256": hashlib.sha256(body).hexdigest()}
 
 
 def test_h2load_gets_every_answer(gateway, client, services):

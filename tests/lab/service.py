@@ -18,6 +18,9 @@ What a healthy endpoint answers (a first path segment that is the service's name
     /close             200 with Connection: close
     /early             200 before the request's body is read, then closes
     /hints             103 Early Hints, then 200
+    /trailers          200, "ok", with the request's trailers as its own
+    /hang              nothing; counts in 'cut' when the request is given up
+    /abort/STAGE       the connection ends before, in (head) or after (open) the head, in the body, or after the end
 
 Modes (of an endpoint, until changed): ok, status:CODE, slow:SECONDS, reset (RST after the request), close (FIN after the
 request), stall (no answer), garbage (an answer that is no HTTP), truncate (FIN in the middle of the body), reject (RST at
@@ -58,6 +61,7 @@ class Request:
         self.method = method
         self.target = target
         self.headers = headers
+        self.trailers = []  # lines, once the body is read
         self.chunked = self.get("transfer-encoding", "").lower() == "chunked"
         self.length = int(self.get("content-length", "0"))
 
@@ -77,6 +81,7 @@ class Endpoint:
         self.requests = 0  # heads read
         self.connections = 0
         self.open_connections = 0
+        self.cut = 0  # requests that were given up before they were answered
         self.seen = []  # (method, target) of the last requests
         self.server = None
 
@@ -86,8 +91,8 @@ class Endpoint:
             while True:
                 size = int((await reader.readuntil(b"\r\n")).split(b";")[0], 16)
                 if size == 0:
-                    while await reader.readuntil(b"\r\n") != b"\r\n":
-                        pass
+                    while (line := await reader.readuntil(b"\r\n")) != b"\r\n":
+                        request.trailers.append(line)
                     return
                 left = size
                 while left > 0:
@@ -147,6 +152,20 @@ class Endpoint:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
 
+    async def abort(self, writer, stage):
+        if stage == "before":
+            self.reset(writer)
+            return
+        out = self.head(200, length=6000)
+        if stage == "head":
+            out = out[:-3]
+        elif stage == "body":
+            out += pattern(0, 5000)
+        elif stage == "after":
+            out += pattern(0, 6000)
+        writer.write(out)
+        await writer.drain()
+
     async def bytes_answer(self, writer, request, n, query):
         chunked = "chunked" in query or "trailers" in query
         headers = [("content-type", "application/octet-stream")]
@@ -179,6 +198,15 @@ class Endpoint:
         if what == "early":
             writer.write(self.whole(200, b"early\n", [("connection", "close")]))
             return False
+        if what == "hang":
+            await self.read_all(reader, request)
+            await reader.read()
+            self.cut += 1
+            return False
+        if what == "abort":
+            await self.read_all(reader, request)
+            await self.abort(writer, parts[1])
+            return False
         if what == "echo":
             framing = ("transfer-encoding", "chunked") if request.chunked else ("content-length", request.length)
             writer.write(self.head(200, [framing]))
@@ -202,6 +230,9 @@ class Endpoint:
         elif what == "headers":
             body = {"method": request.method, "target": request.target, "headers": request.headers}
             writer.write(self.whole(200, json.dumps(body).encode(), request=request))
+        elif what == "trailers":
+            writer.write(self.head(200, [("transfer-encoding", "chunked")]))
+            writer.write(b"2\r\nok\r\n0\r\n" + b"".join(request.trailers) + b"\r\n")
         elif what == "status":
             writer.write(self.whole(int(parts[1]), b"status\n", request=request))
         elif what == "delay":
@@ -219,6 +250,7 @@ class Endpoint:
     async def serve(self, reader, writer):
         self.connections += 1
         self.open_connections += 1
+        request = None
         try:
             while self.mode != "reject":
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -230,10 +262,11 @@ class Endpoint:
                 if not await self.answer(reader, writer, request):
                     break
                 await writer.drain()
+                request = None
             if self.mode == "reject":
                 self.reset(writer)
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError, ConnectionError):
-            pass
+            self.cut += request is not None
         finally:
             self.open_connections -= 1
             writer.close()
@@ -256,8 +289,8 @@ class Services:
         sock = netns.listen(self.namespace, endpoint.address)
         endpoint.server = await asyncio.start_server(endpoint.serve, sock=sock, limit=1 << 18)
 
-    def add(self, name, address, port=8080):
-        endpoint = Endpoint(name, address, port)
+    def add(self, name, address, port=8080, kind=Endpoint):
+        endpoint = kind(name, address, port)
         self.endpoints[name] = endpoint
         self.run(self._start(endpoint))
         return endpoint
@@ -284,6 +317,7 @@ class Services:
     def reset_counts(self):
         for e in self.endpoints.values():
             e.requests = 0
+            e.cut = 0
             e.seen = []
 
     def stop(self):
