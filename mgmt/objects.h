@@ -493,9 +493,37 @@ struct gateway_topology {
 	uint32_t num_trusted_proxies;
 };
 
+// One header that Istio sends unless it is disabled, or only if it is enabled.
+struct proxy_header {
+	const struct node *node;
+	bool disabled;
+};
+
+struct proxy_header_added {
+	const struct node *node;
+	bool enabled;
+};
+
+struct proxy_server_header {
+	const struct node *node;
+	bool disabled;
+	const char *value;
+};
+
+struct proxy_headers {
+	const struct node *node;
+	struct proxy_server_header *server;
+	struct proxy_header *request_id;
+	struct proxy_header *attempt_count;
+	struct proxy_header *debug;
+	struct proxy_header_added *forwarded_host;
+	struct proxy_header_added *forwarded_port;
+};
+
 struct proxy_config {
 	const struct node *node;
 	struct gateway_topology *topology;
+	struct proxy_headers *headers;
 };
 
 struct mesh_config {

@@ -37,6 +37,59 @@ static const struct object_type topology_type =
 	TYPE("meshConfig.defaultConfig.gatewayTopology", topology_fields);
 #undef OBJECT
 
+#define OBJECT proxy_header
+static const struct field proxy_header_fields[] = {
+	FIELD("disabled", F_BOOL, disabled, "true: not sent", .dflt = "false"),
+};
+static const struct object_type proxy_header_type =
+	TYPE("meshConfig.defaultConfig.proxyHeaders.requestId, attemptCount, envoyDebugHeaders",
+		proxy_header_fields);
+#undef OBJECT
+
+#define OBJECT proxy_header_added
+static const struct field proxy_header_added_fields[] = {
+	FIELD("enabled", F_BOOL, enabled, "true: sent", .dflt = "false"),
+};
+static const struct object_type proxy_header_added_type =
+	TYPE("meshConfig.defaultConfig.proxyHeaders.xForwardedHost, xForwardedPort",
+		proxy_header_added_fields);
+#undef OBJECT
+
+#define OBJECT proxy_server_header
+static const struct field proxy_server_header_fields[] = {
+	FIELD("disabled", F_BOOL, disabled, "true: what the service says stays", .dflt = "false"),
+	FIELD("value", F_STRING, value, "absent: the Appliance's http.serverName"),
+};
+static const struct object_type proxy_server_header_type =
+	TYPE("meshConfig.defaultConfig.proxyHeaders.server", proxy_server_header_fields);
+#undef OBJECT
+
+#define OBJECT proxy_headers
+static const struct field proxy_headers_fields[] = {
+	FIELD("server", F_OBJECT, server, "see below", .object = &proxy_server_header_type),
+	FIELD("requestId", F_OBJECT, request_id,
+		"x-request-id; disabled: the client's stays, none is made",
+		.object = &proxy_header_type),
+	FIELD("attemptCount", F_OBJECT, attempt_count, "x-envoy-attempt-count",
+		.object = &proxy_header_type),
+	FIELD("envoyDebugHeaders", F_OBJECT, debug,
+		"x-envoy-attempt-count, -expected-rq-timeout-ms, -original-path, -overloaded, "
+		"-upstream-service-time",
+		.object = &proxy_header_type),
+	FIELD("xForwardedHost", F_OBJECT, forwarded_host,
+		"x-forwarded-host where the authority is rewritten",
+		.object = &proxy_header_added_type),
+	FIELD("xForwardedPort", F_OBJECT, forwarded_port, "x-forwarded-port: the port bound",
+		.object = &proxy_header_added_type),
+	NOTHING("metadataExchangeHeaders", NOT_ACTED_ON, "they are not sent"),
+	NOTHING("preserveHttp1HeaderCase", NOT_ACTED_ON, "names are sent in lower case"),
+	NOTHING("forwardedClientCert", NOT_ACTED_ON, "gatewayTopology decides"),
+	NOTHING("setCurrentClientCertDetails", NOT_ACTED_ON, "gatewayTopology decides"),
+};
+static const struct object_type proxy_headers_type =
+	TYPE("meshConfig.defaultConfig.proxyHeaders", proxy_headers_fields);
+#undef OBJECT
+
 #define OBJECT proxy_config
 static const struct field proxy_fields[] = {
 	FIELD("gatewayTopology", F_OBJECT, topology, "see below", .object = &topology_type),
@@ -50,7 +103,7 @@ static const struct field proxy_fields[] = {
 	NOTHING("discoveryAddress", NOT_ACTED_ON, "the configuration is in files"),
 	NOTHING("proxyMetadata", NOT_ACTED_ON, "there is no Envoy"),
 	NOTHING("proxyStatsMatcher", NOT_ACTED_ON, "all statistics are shown"),
-	NOTHING("proxyHeaders", NOT_ACTED_ON, "Istio's default headers are sent"),
+	FIELD("proxyHeaders", F_OBJECT, headers, "see below", .object = &proxy_headers_type),
 	NOTHING("statNameLength", NOT_ACTED_ON, NULL),
 	NOTHING("fileFlushInterval", NOT_ACTED_ON, NULL),
 	NOTHING("fileFlushMinSizeKb", NOT_ACTED_ON, NULL),

@@ -26,6 +26,22 @@ static void translate_identity(struct translation *t)
 	to->destination_reporter = t->appliance->destination_reporter;
 }
 
+static void translate_headers(
+	struct translation *t, const struct proxy_headers *from, struct http_config *to)
+{
+	if (from == NULL)
+		return;
+	if (from->server != NULL && from->server->value[0] != '\0')
+		to->server_name = region_strdup(t->out, from->server->value);
+	if (from->server != NULL && from->server->disabled)
+		to->server_name = NULL;
+	to->keep_request_id = from->request_id != NULL && from->request_id->disabled;
+	to->no_attempt_count = from->attempt_count != NULL && from->attempt_count->disabled;
+	to->no_debug_headers = from->debug != NULL && from->debug->disabled;
+	to->add_forwarded_host = from->forwarded_host != NULL && from->forwarded_host->enabled;
+	to->add_forwarded_port = from->forwarded_port != NULL && from->forwarded_port->enabled;
+}
+
 void translate_http_and_log(struct translation *t)
 {
 	struct router_config *r = t->router;
@@ -37,6 +53,8 @@ void translate_http_and_log(struct translation *t)
 		r->http.path_normalization = (enum path_normalization)mesh->normalization->mode;
 	if (mesh->proxy != NULL && mesh->proxy->topology != NULL)
 		r->http.num_trusted_proxies = mesh->proxy->topology->num_trusted_proxies;
+	if (mesh->proxy != NULL)
+		translate_headers(t, mesh->proxy->headers, &r->http);
 	r->access_log = (struct access_log_config){
 		.enabled = mesh->access_log_file[0] != '\0',
 		.format = mesh->access_log_format,

@@ -272,7 +272,13 @@ struct http_config {
 		UNDERSCORES_DROP,
 		UNDERSCORES_REJECT,
 	} underscores;           // in names of a request's fields
-	const char *server_name; // "istio-envoy"
+	const char *server_name; // "istio-envoy"; NULL: what the endpoint says stays
+	// meshConfig.defaultConfig.proxyHeaders
+	bool keep_request_id;    // of the client; none is made
+	bool no_attempt_count;   // x-envoy-attempt-count
+	bool no_debug_headers;   // that, and what else Envoy tells of its workings
+	bool add_forwarded_host; // x-forwarded-host when the authority is rewritten
+	bool add_forwarded_port; // x-forwarded-port
 	struct http2_config http2;
 };
 

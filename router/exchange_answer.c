@@ -30,7 +30,8 @@ enum step exchange_start_answer(struct exchange *x, uint64_t now_us)
 	int64_t service_ms = -1;
 	bool end;
 
-	if (x->request_sent && x->response_start_us >= x->upstream_end_us)
+	if (x->request_sent && x->response_start_us >= x->upstream_end_us
+		&& !x->snapshot->config->http.no_debug_headers)
 		service_ms = (int64_t)((x->response_start_us - x->upstream_end_us) / 1000);
 	// The destination's operations first, so that the route's win (reference 2.5).
 	if (header_edge_response(h, &x->snapshot->config->http, router_date(x->worker, now_us),

@@ -210,7 +210,10 @@ static void set_attempt_fields(struct exchange *x, uint64_t now_us, bool *ok)
 	struct http_fields *f = &x->request.fields;
 	uint64_t expected = x->route->retry.per_try_timeout_us;
 
-	*ok = header_set_number(f, BYTES("x-envoy-attempt-count"), x->attempts, &x->arena);
+	const struct http_config *http = &x->snapshot->config->http;
+
+	*ok = http->no_attempt_count || http->no_debug_headers
+		|| header_set_number(f, BYTES("x-envoy-attempt-count"), x->attempts, &x->arena);
 	if (x->timeout_us > 0) {
 		uint64_t used = x->request_ended ? now_us - x->request_end_us : 0;
 		uint64_t left = x->timeout_us > used ? x->timeout_us - used : 1000;
@@ -218,7 +221,7 @@ static void set_attempt_fields(struct exchange *x, uint64_t now_us, bool *ok)
 		if (expected == 0 || left < expected)
 			expected = left;
 	}
-	if (expected > 0)
+	if (expected > 0 && !http->no_debug_headers)
 		*ok &= header_set_number(
 			f, BYTES("x-envoy-expected-rq-timeout-ms"), expected / 1000, &x->arena);
 }

@@ -256,14 +256,26 @@ static bool apply_rewrite(struct exchange *x)
 		x->original_path = h->path;
 		text_add(&t, bytes_of_str(r->path));
 		text_add(&t, bytes_skip(h->path, matched_len(x->route, h->path)));
-		if (!text_join(&t, &x->arena, &h->path)
-			|| !http_field_set(
+		if (!text_join(&t, &x->arena, &h->path))
+			return false;
+		if (!x->snapshot->config->http.no_debug_headers
+			&& !http_field_set(
 				&h->fields, BYTES("x-envoy-original-path"), x->original_path))
 			return false;
 	}
 	if (r->authority != NULL)
 		h->authority = bytes_of_str(r->authority);
 	return true;
+}
+
+// What the client asked for, where the authority is another one now.
+static bool tell_forwarded_host(struct exchange *x, struct bytes received)
+{
+	struct http_head *h = &x->request;
+
+	if (!x->snapshot->config->http.add_forwarded_host || bytes_equal(received, h->authority))
+		return true;
+	return http_field_set(&h->fields, BYTES("x-forwarded-host"), received);
 }
 
 static const struct weighted_cluster *choose_cluster(struct exchange *x)
@@ -311,6 +323,7 @@ static uint64_t grpc_timeout_us(const struct http_head *h)
 static enum step forward(struct exchange *x, uint64_t now_us)
 {
 	struct http_head *h = &x->request;
+	struct bytes received = h->authority;
 
 	x->choice = choose_cluster(x);
 	if (x->choice != NULL)
@@ -333,7 +346,8 @@ static enum step forward(struct exchange *x, uint64_t now_us)
 	}
 	// The destination's operations first, so that the route's win (reference 2.5).
 	if (!header_apply_ops(h, &x->choice->request_headers)
-		|| !header_apply_ops(h, &x->route->request_headers) || !apply_rewrite(x))
+		|| !header_apply_ops(h, &x->route->request_headers) || !apply_rewrite(x)
+		|| !tell_forwarded_host(x, received))
 		return exchange_reply_no_memory(x, now_us);
 	if (x->timeout_us > 0 && (x->request_ended || x->upgrade))
 		timer_arm(x->worker->timers, &x->timer, now_us + x->timeout_us);

@@ -54,7 +54,7 @@ bool h2_fields_add(
 	bool pseudo = name.len > 0 && name.ptr[0] == ':';
 	uint8_t *text;
 
-	if (s->session->section_bytes > h->max_head_bytes) {
+	if (h->section_bytes > h->max_head_bytes + H2_FIELD_OVERHEAD * (section->n + 4u)) {
 		s->too_large = s->bad = true;
 		s->error = &H2_ERR_HEAD_TOO_LARGE;
 		return true;

@@ -67,6 +67,11 @@ static void on_head(struct h2_stream *s, bool end)
 	exchange_start(x);
 }
 
+static const struct h1_error *const flood_errors[H2_N_ABUSES] = {
+#define H2_ABUSE(name, counter) [H2_ABUSE_##name] = &H2_ERR_FLOOD_##name,
+#include "router/h2_abuse.def"
+};
+
 static void on_closed(struct h2_stream *s, uint32_t error_code)
 {
 	struct h2_session *h = s->session;
@@ -80,6 +85,8 @@ static void on_closed(struct h2_stream *s, uint32_t error_code)
 		exchange_on_downstream_end(x, DOWNSTREAM_RESET, NULL);
 	} else if (h->dead && !h->broken && !h->punished) {
 		exchange_on_downstream_end(x, DOWNSTREAM_GONE, NULL);
+	} else if (h->punished) {
+		exchange_on_downstream_end(x, DOWNSTREAM_VIOLATION, flood_errors[h->abuse]);
 	} else {
 		exchange_on_downstream_end(x, DOWNSTREAM_VIOLATION, &H2_ERR_RESET);
 	}

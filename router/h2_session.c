@@ -44,6 +44,7 @@ void h2_session_punish(struct h2_session *h, enum h2_abuse why)
 	if (h->punished || h->dead)
 		return;
 	h->punished = true;
+	h->abuse = (uint8_t)why;
 	switch (why) {
 #define H2_ABUSE(name, counter)                       \
 	case H2_ABUSE_##name:                         \
@@ -213,7 +214,7 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
 	if (h->section_bytes > SECTION_FACTOR * LARGE_HEAD_SIZE)
 		h2_session_punish(h, H2_ABUSE_FIELDS);
 	else
-		h->section_bytes += (uint32_t)(name_len + value_len);
+		h->section_bytes += (uint32_t)(name_len + value_len) + H2_FIELD_OVERHEAD;
 	if (s == NULL || s != h->receiving || s->too_large || h->punished)
 		return 0;
 	if (h2_fields_add(s, h->fields, bytes_of(name, name_len), bytes_of(value, value_len))) {
@@ -694,15 +695,17 @@ static bool submit_settings(struct h2_session *h)
 {
 	uint32_t window = stream_window(h);
 	nghttp2_settings_entry server[] = {
-		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h->limits.max_concurrent_streams      },
-		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,    window                                },
-		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,   h->max_head_bytes + 32 * h->max_fields},
-		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES,  1                                     },
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h->limits.max_concurrent_streams},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,    window                          },
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,
+                 h->max_head_bytes + H2_FIELD_OVERHEAD * h->max_fields                    },
+		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES,  1                               },
 	};
 	nghttp2_settings_entry client[] = {
-		{NGHTTP2_SETTINGS_ENABLE_PUSH,          0                                     },
-		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,  window                                },
-		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, h->max_head_bytes + 32 * h->max_fields},
+		{NGHTTP2_SETTINGS_ENABLE_PUSH,          0             },
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,  window        },
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,
+                 h->max_head_bytes + H2_FIELD_OVERHEAD * h->max_fields},
 	};
 	bool is_server = h->role->is_server;
 

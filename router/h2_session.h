@@ -35,8 +35,10 @@
 struct h2_session;
 struct h2_stream;
 
+// What a field costs beside its bytes (RFC 9113, 6.5.2); SETTINGS_MAX_HEADER_LIST_SIZE counts it too.
+#define H2_FIELD_OVERHEAD 32u
 // When bytes that found no memory are offered again.
-#define H2_STARVED_US 5000u
+#define H2_STARVED_US     5000u
 
 enum h2_abuse {
 #define H2_ABUSE(name, counter) H2_ABUSE_##name,
@@ -84,6 +86,7 @@ struct h2_session {
 	bool io_closed;    // the stream below reported its end
 	bool dead;         // no frame comes or goes any more
 	bool punished;
+	uint8_t abuse;      // for which: enum h2_abuse
 	bool ending;        // ours to end now, whatever is left to be sent
 	bool broken;        // the peer's frames are not HTTP/2
 	bool stalled;       // given up because the peer does not read

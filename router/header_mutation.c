@@ -123,6 +123,7 @@ struct received {
 	unsigned n_forwarded_for;
 	unsigned n_referer;
 	bool bad_referer;
+	bool keep_request_id;
 	struct bytes proto; // the last one's
 	enum underscores underscores;
 	bool upgrade;
@@ -145,9 +146,9 @@ static bool is_dropped(const struct http_field *f, const struct received *r)
 	case HTTP_FIELD_TRANSFER_ENCODING:
 	case HTTP_FIELD_HTTP2_SETTINGS:
 	case HTTP_FIELD_X_FORWARDED_CLIENT_CERT:
-	case HTTP_FIELD_X_REQUEST_ID:
 	case HTTP_FIELD_X_FORWARDED_FOR:
-	case HTTP_FIELD_X_FORWARDED_PROTO: return true; // the last three are written anew
+	case HTTP_FIELD_X_FORWARDED_PROTO: return true; // the last two are written anew
+	case HTTP_FIELD_X_REQUEST_ID: return !r->keep_request_id;
 	case HTTP_FIELD_TE: return !list_has(f->value, BYTES("trailers"));
 	case HTTP_FIELD_REFERER: return r->n_referer > 1 || r->bad_referer;
 	default:
@@ -304,7 +305,9 @@ static bool request_id(const uint64_t random[2], struct arena *a, struct bytes *
 enum edge_verdict header_edge_request(
 	struct http_head *request, struct edge_context *c, struct arena *a)
 {
-	struct received r = {.underscores = c->http->underscores, .upgrade = request->upgrade};
+	struct received r = {.underscores = c->http->underscores,
+		.keep_request_id = c->http->keep_request_id,
+		.upgrade = request->upgrade};
 	struct http_fields *fields = &request->fields;
 	struct bytes peer, client, forwarded_for, id;
 	unsigned n_trusted = c->http->num_trusted_proxies, kept = 0;
@@ -348,7 +351,11 @@ enum edge_verdict header_edge_request(
 	add_known(fields, HTTP_FIELD_X_FORWARDED_PROTO, BYTES("x-forwarded-proto"), proto);
 	add_known(fields, HTTP_FIELD_X_ENVOY_EXTERNAL_ADDRESS, BYTES("x-envoy-external-address"),
 		client);
-	add_known(fields, HTTP_FIELD_X_REQUEST_ID, BYTES("x-request-id"), id);
+	if (!c->http->keep_request_id)
+		add_known(fields, HTTP_FIELD_X_REQUEST_ID, BYTES("x-request-id"), id);
+	if (c->http->add_forwarded_port
+		&& !header_set_number(fields, BYTES("x-forwarded-port"), c->local.port, a))
+		return EDGE_NO_MEMORY;
 	request->scheme = proto;
 	return EDGE_OK;
 }
@@ -374,8 +381,11 @@ enum edge_verdict header_edge_response(struct http_head *response, const struct 
 		case HTTP_FIELD_KEEP_ALIVE:
 		case HTTP_FIELD_PROXY_CONNECTION:
 		case HTTP_FIELD_TRANSFER_ENCODING:
-		case HTTP_FIELD_SERVER:
 		case HTTP_FIELD_X_ENVOY_UPSTREAM_SERVICE_TIME: continue;
+		case HTTP_FIELD_SERVER:
+			if (http->server_name != NULL)
+				continue;
+			break;
 		case HTTP_FIELD_CONTENT_LENGTH:
 			if (response->status == 204) // RFC 9110, 8.6
 				continue;
@@ -405,7 +415,9 @@ enum edge_verdict header_edge_response(struct http_head *response, const struct 
 			return EDGE_NO_MEMORY;
 		add_known(fields, HTTP_FIELD_DATE, BYTES("date"), copy);
 	}
-	add_known(fields, HTTP_FIELD_SERVER, BYTES("server"), bytes_of_str(http->server_name));
+	if (http->server_name != NULL)
+		add_known(fields, HTTP_FIELD_SERVER, BYTES("server"),
+			bytes_of_str(http->server_name));
 	response->upgrade = upgrade;
 	return EDGE_OK;
 }

@@ -122,7 +122,7 @@ enum step exchange_reply(struct exchange *x, const struct local_reply *reply, ui
 		response_flags_add(&x->flags, (enum response_flag)reply->flag);
 	x->details = reply->details;
 	ok = x->grpc && reply->status != 200 ? add_grpc(x, reply) : add_plain(x, reply);
-	if (ok && reply->overloaded)
+	if (ok && reply->overloaded && !http->no_debug_headers)
 		ok = http_field_add(&h->fields, BYTES("x-envoy-overloaded"), BYTES("true"));
 	if (ok && x->choice != NULL)
 		ok = header_apply_ops(h, &x->choice->response_headers);

@@ -185,6 +185,47 @@ static void long_targets_are_normalised_rewritten_and_redirected(void)
 	rig_done(&r);
 }
 
+// meshConfig.defaultConfig.proxyHeaders.
+static void headers_of_our_own_can_be_turned_off(void)
+{
+	static const char head[] = "GET / HTTP/1.1\r\nhost: a\r\nx-request-id: mine\r\n";
+	struct rig *r = rig_new();
+
+	r->config.http.keep_request_id = true;
+	r->config.http.no_debug_headers = true;
+	r->config.http.add_forwarded_host = true;
+	r->config.http.add_forwarded_port = true;
+	r->config.http.server_name = NULL;
+	r->route.timeout_us = 1000000;
+	r->route.rewrite.path = "/new";
+	r->route.rewrite.authority = "other.example";
+	rig_start(r);
+	forwarded(r, head);
+	rig_assert_has(r->text, "\r\nx-request-id: mine\r\n");
+	rig_assert_has(r->text, "\r\nhost: other.example\r\n");
+	rig_assert_has(r->text, "\r\nx-forwarded-host: a\r\n");
+	rig_assert_has(r->text, "\r\nx-forwarded-port: ");
+	rig_assert_not(r->text, "attempt-count");
+	rig_assert_not(r->text, "expected-rq");
+	rig_assert_not(r->text, "original-path");
+	rig_upstream_says(r, 0, "HTTP/1.1 200 OK\r\nserver: its own\r\ncontent-length: 0\r\n\r\n");
+	rig_client_got(r, 0);
+	rig_assert_has(r->text, "\r\nserver: its own\r\n");
+	rig_assert_not(r->text, "service-time");
+	rig_assert_quiet(r);
+	rig_done(&r);
+
+	r = rig_new();
+	r->config.http.no_attempt_count = true;
+	r->route.timeout_us = 1000000;
+	rig_start(r);
+	forwarded(r, head);
+	rig_assert_not(r->text, "attempt-count");
+	rig_assert_not(r->text, "mine");
+	rig_assert_has(r->text, "\r\nx-envoy-expected-rq-timeout-ms: ");
+	rig_done(&r);
+}
+
 // One rule, one name: in the log's details, in the counter.
 static void broken_rules_are_named(void)
 {
@@ -227,4 +268,5 @@ static void broken_rules_are_named(void)
 TESTS(TEST(https_target_without_tls_is_403), TEST(trusted_proxies_are_counted_from_the_right),
 	TEST(scheme_is_the_connections_or_a_trusted_proxys), TEST(referers_that_are_no_url_go),
 	TEST(underscores_are_what_the_appliance_says),
-	TEST(long_targets_are_normalised_rewritten_and_redirected), TEST(broken_rules_are_named))
+	TEST(long_targets_are_normalised_rewritten_and_redirected), TEST(broken_rules_are_named),
+	TEST(headers_of_our_own_can_be_turned_off))
