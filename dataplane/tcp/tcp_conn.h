@@ -6,6 +6,7 @@
 //         tcp_rack.c        what is lost, by time; the probe for a lost tail
 //         tcp_recovery.c    the window while a loss is repaired, and when there was none
 //         cc_*.c            the window otherwise
+//         tcp_mtu.c         how large segments may be
 //         tcp_receive.c     data in order and out of order, SACK blocks, FIN
 //         tcp_listen.c      SYNs to listeners, active opens, local ports
 //         tcp_syn.c         handshakes of listeners; tcp_cookie.c those that nothing is kept of
@@ -194,6 +195,7 @@ struct tcp_conn {
 	struct tcp_keepalive keepalive;
 	uint64_t last_tx_us; // data, for the restart after idle
 	uint64_t created_us;
+	uint64_t mtu_at_us;            // when 'mtu' became smaller; 0: it is the route's
 	struct tcp_listener *listener; // until accepted
 	struct list listen_node;
 	struct list node;         // in tcp.conns
@@ -425,6 +427,15 @@ void tcp_undo_sent_again(struct tcp_conn *c, uint64_t now_us);
 // twice.
 bool tcp_undo_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us);
 bool tcp_undo_dsack(struct tcp_conn *c, struct tcp_range r);
+
+// --- tcp_mtu.c
+
+// A router says that what is larger than 'mtu' does not fit.
+void tcp_mtu_learn(struct tcp_conn *c, uint16_t mtu, uint64_t now_us);
+// The retransmission timer fired with data in flight; 'c->backoff' counts it already.
+void tcp_mtu_timeout(struct tcp_conn *c, uint64_t now_us);
+// Nothing is in flight and something is to be sent.
+void tcp_mtu_raise(struct tcp_conn *c, uint64_t now_us);
 
 // --- tcp_receive.c
 

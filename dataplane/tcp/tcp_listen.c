@@ -268,23 +268,6 @@ struct stream *tcp_connect(struct net *net, const struct tcp_connect_options *op
 
 // --- what ICMP and ARP say
 
-static void shrink_segments(struct tcp_conn *c, uint16_t mtu, uint64_t now_us)
-{
-	uint16_t least = ip_addr_is_v4(&c->stream.remote.addr) ? 552 : 1280;
-
-	if (mtu < least)
-		mtu = least;
-	if (mtu >= c->mtu)
-		return;
-	c->mtu = mtu;
-	tcp_update_mss(c);
-	stat_inc(&c->tcp->stats->tcp_mtu_reduced);
-	// What is in flight and too large was dropped: it goes again in pieces.
-	if (c->sending.head != NULL && c->sending.head != c->unsent)
-		tcp_mark_all_lost(c, now_us);
-	tcp_post_output(c);
-}
-
 void tcp_icmp_error(struct tcp *t, enum tcp_icmp_kind kind, const struct ip_endpoint *local,
 	const struct ip_endpoint *remote, uint32_t seq, uint16_t mtu, uint64_t now_us)
 {
@@ -297,7 +280,7 @@ void tcp_icmp_error(struct tcp *t, enum tcp_icmp_kind kind, const struct ip_endp
 	}
 	if (kind == TCP_ICMP_TOO_BIG) {
 		if (c->state != TCP_SYN_SENT && c->state != TCP_SYN_RECEIVED)
-			shrink_segments(c, mtu != 0 ? mtu : 576, now_us);
+			tcp_mtu_learn(c, mtu != 0 ? mtu : 576, now_us);
 	} else if (c->state == TCP_SYN_SENT) {
 		stat_inc(&t->stats->tcp_unreachable);
 		tcp_conn_fail(c, STREAM_ERROR_UNREACHABLE);

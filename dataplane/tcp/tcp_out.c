@@ -418,10 +418,12 @@ static void send_new(struct tcp_conn *c, uint64_t now_us)
 {
 	uint32_t initial = TCP_INITIAL_MSS_N * c->mss;
 
-	// RFC 5681, 4.1: what was learnt before a pause may no longer hold.
-	if (c->unsent != NULL && tcp_in_flight(c) == 0 && c->cwnd > initial
-		&& now_us - c->last_tx_us > tcp_rto(c))
-		c->cwnd = initial;
+	if (tcp_in_flight(c) == 0) {
+		// RFC 5681, 4.1: what was learnt before a pause may no longer hold.
+		if (c->cwnd > initial && now_us - c->last_tx_us > tcp_rto(c))
+			c->cwnd = initial;
+		tcp_mtu_raise(c, now_us);
+	}
 	c->flags &= ~(uint32_t)TCP_F_CWND_FULL;
 	while (c->unsent != NULL && fit_unsent(c))
 		transmit_new(c, now_us);

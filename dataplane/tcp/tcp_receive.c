@@ -184,6 +184,7 @@ static void put_aside(struct tcp_conn *c, struct rte_mbuf *m)
 
 	if (before != NULL && seq_le(range.right, tcp_buf_end(before))) {
 		report_duplicate(c, range.left, range.right);
+		sack_add(c, range); // the block that it lies in comes next, RFC 2883, 4
 		stat_inc(&t->stats->tcp_drop_duplicate);
 		rte_pktmbuf_free(m);
 		return;

@@ -105,6 +105,10 @@ static bool retransmit(struct tcp_conn *c, uint64_t now_us)
 	if (now_us < c->rto_at_us)
 		return false;
 	c->rto_at_us = TCP_NEVER;
+	// A window probe that was answered is as good as progress, however long ago it went out.
+	if (c->snd_wnd == 0 && c->flags & TCP_F_OWNED && c->last_rx_us >= c->last_tx_us
+		&& c->state != TCP_SYN_SENT)
+		c->progress_us = now_us;
 	if (now_us - c->progress_us >= t->settings.user_timeout_us
 		&& (c->state == TCP_SYN_SENT || c->sending.n > 0)) {
 		stat_inc(&t->stats->tcp_timeout_user);
@@ -124,6 +128,7 @@ static bool retransmit(struct tcp_conn *c, uint64_t now_us)
 		tcp_send_probe(c, now_us);
 	} else {
 		stat_inc(&t->stats->tcp_rto);
+		tcp_mtu_timeout(c, now_us);
 		tcp_mark_all_lost(c, now_us);
 	}
 	return false;

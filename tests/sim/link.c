@@ -1,5 +1,6 @@
 #include "tests/sim/link.h"
 
+#include "dataplane/tcp/tcp_csum.h"
 #include "tests/test_support.h"
 
 #include <rte_ether.h>
@@ -42,7 +43,10 @@ struct world {
 	uint64_t rng;
 	uint64_t order;
 	uint64_t wake_us;
+	uint64_t start_us;
+	uint64_t dead_until_us;
 	unsigned n_frames;
+	unsigned n_too_big;
 	unsigned n_flying;
 	struct flying heap[MAX_FLYING]; // by time
 };
@@ -138,11 +142,57 @@ static void fly(struct world *w, struct side *from, const uint8_t *bytes, uint16
 	heap_push(w, f);
 }
 
+// RFC 1191, 4: the router's answer to 'bytes', a frame that it does not forward.
+static void send_too_big(struct world *w, struct side *to, const uint8_t *bytes)
+{
+	enum { ETH = 14, IP = 20, ICMP = 8, QUOTE = 28, LEN = IP + ICMP + QUOTE };
+	struct side *other = to == &w->sides[0] ? &w->sides[1] : &w->sides[0];
+	uint8_t f[ETH + LEN] = {0}, *ip = f + ETH, *icmp = ip + IP;
+	uint16_t sum;
+
+	memcpy(f, bytes + 6, 6);
+	memcpy(f + 6, bytes, 6);
+	f[12] = 0x08;
+	ip[0] = 0x45;
+	ip[3] = LEN;
+	ip[8] = 64;
+	ip[9] = 1; // ICMP
+	memcpy(ip + 12, bytes + ETH + 16, 4);
+	memcpy(ip + 16, bytes + ETH + 12, 4);
+	sum = (uint16_t)~csum_fold(csum_add(ip, IP, 0));
+	memcpy(ip + 10, &sum, 2);
+	icmp[0] = 3;
+	icmp[1] = 4;
+	icmp[6] = (uint8_t)(w->config.path_mtu >> 8);
+	icmp[7] = (uint8_t)w->config.path_mtu;
+	memcpy(icmp + ICMP, bytes + ETH, QUOTE);
+	sum = (uint16_t)~csum_fold(csum_add(icmp, ICMP + QUOTE, 0));
+	memcpy(icmp + 2, &sum, 2);
+	fly(w, other, f, sizeof(f), false);
+}
+
+static bool is_too_big(struct world *w, struct side *from, const uint8_t *bytes, uint16_t len)
+{
+	const struct link_config *c = &w->config;
+
+	if (c->path_mtu == 0 || len <= c->path_mtu + 14u
+		|| w->now_us - w->start_us < c->path_mtu_us)
+		return false;
+	w->n_too_big++;
+	if (c->path_mtu_icmp)
+		send_too_big(w, from, bytes);
+	return true;
+}
+
 static bool is_dropped(struct world *w, struct side *from)
 {
 	const struct link_config *c = &w->config;
 	int nth = (int)w->n_frames++;
 
+	if (w->dead_until_us <= w->now_us && chance(w, c->burst))
+		w->dead_until_us = w->now_us + 1 + world_random(w, c->burst_us);
+	if (w->dead_until_us > w->now_us)
+		return true;
 	if (nth == c->drop_nth || nth == c->drop_nth_2)
 		return true;
 	if (c->queue_len > 0 && c->rate_mbit > 0 && from->link_free_us > w->now_us
@@ -162,7 +212,7 @@ static void transmit(void *arg, struct rte_mbuf **ms, unsigned n)
 		bool is_arp = bytes[12] == 0x08 && bytes[13] == 0x06;
 
 		assert_int_equal(ms[i]->nb_segs, 1);
-		if (is_arp || !is_dropped(w, from)) {
+		if (is_arp || (!is_dropped(w, from) && !is_too_big(w, from, bytes, len))) {
 			fly(w, from, bytes, len, is_arp);
 			if (!is_arp && chance(w, w->config.duplicate))
 				fly(w, from, bytes, len, false);
@@ -319,6 +369,7 @@ struct world *world_new(const struct link_config *config)
 	w->config = *config;
 	w->rng = config->seed * 0x9e3779b97f4a7c15ull + 0x1234567;
 	w->now_us = START_US + next_random(w) % 0xffffffffull;
+	w->start_us = w->now_us;
 	w->wake_us = UINT64_MAX;
 	side_init(w, 0, &tcp);
 	side_init(w, 1, &tcp);
@@ -361,6 +412,11 @@ uint64_t world_now(const struct world *w)
 unsigned world_n_frames(const struct world *w)
 {
 	return w->n_frames;
+}
+
+unsigned world_n_too_big(const struct world *w)
+{
+	return w->n_too_big;
 }
 
 bool world_is_quiet(struct world *w)

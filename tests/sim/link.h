@@ -19,16 +19,22 @@ struct link_config {
 	uint64_t seed;
 	unsigned drop;
 	unsigned duplicate;
-	unsigned corrupt; // one bit
-	unsigned reorder; // delayed by up to 'reorder_us' more
+	unsigned corrupt;  // one bit
+	unsigned reorder;  // delayed by up to 'reorder_us' more
+	unsigned burst;    // the link goes dead ...
+	uint32_t burst_us; // ... in both directions, for up to that long
 	uint32_t delay_us;
 	uint32_t reorder_us;
-	uint32_t rate_mbit;  // 0: no limit
-	uint32_t queue_len;  // frames that wait for the rate; more are dropped. 0: no limit
-	uint32_t hold_us;    // the driver keeps sent buffers up to that long
-	int drop_nth;        // this TCP frame, from 0, is dropped, and one more ...
-	int drop_nth_2;      // ... -1: none
-	uint16_t mtu;        // 0: 1500
+	uint32_t rate_mbit; // 0: no limit
+	uint32_t queue_len; // frames that wait for the rate; more are dropped. 0: no limit
+	uint32_t hold_us;   // the driver keeps sent buffers up to that long
+	int drop_nth;       // this TCP frame, from 0, is dropped, and one more ...
+	int drop_nth_2;     // ... -1: none
+	uint16_t mtu;       // of both interfaces; 0: 1500
+	uint16_t
+		path_mtu; // from 'path_mtu_us' after the start on, larger packets do not arrive; 0: never
+	uint32_t path_mtu_us;
+	bool path_mtu_icmp;  // and a router says so to their sender
 	uint32_t n_mbufs[2]; // of each side's pool; 0: 4096
 	uint32_t max_mbufs_held[2];
 	uint32_t max_connections;       // 0: 64
@@ -52,6 +58,8 @@ uint64_t world_now(const struct world *w);
 uint32_t world_random(struct world *w, uint32_t n);
 // TCP frames that were given to the link so far.
 unsigned world_n_frames(const struct world *w);
+// Frames above 'path_mtu'.
+unsigned world_n_too_big(const struct world *w);
 
 // Goes to the next event. Returns false if there is none, or none before 'until_us'.
 bool world_step(struct world *w, uint64_t until_us);

@@ -2,6 +2,10 @@
 
 #include "tests/test_support.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 static uint8_t pattern_at(uint64_t pattern, uint32_t i)
 {
 	uint64_t x = (pattern + (i >> 3)) * 0x9e3779b97f4a7c15ull;
@@ -205,4 +209,50 @@ void transfer_print(struct transfer *t)
 			p->closed ? ", closed" : "", stream_error_text(p->error));
 	}
 	world_print(t->world);
+}
+
+// --- seeds
+
+static uint64_t running; // 0: none
+
+static void print_replay(void)
+{
+	if (running != 0)
+		fprintf(stderr, "replay with: SEED=%llu %s\n", (unsigned long long)running,
+			program_invocation_name);
+}
+
+#ifdef __SANITIZE_ADDRESS__
+#define HAS_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_ASAN 1
+#endif
+#endif
+
+#ifdef HAS_ASAN
+void __sanitizer_set_death_callback(void (*callback)(void));
+#endif
+
+uint64_t each_seed(uint64_t n, void (*run)(uint64_t seed))
+{
+	const char *one = getenv("SEED"), *many = getenv("SIM_SEEDS");
+	uint64_t first = one != NULL ? strtoull(one, NULL, 10) : 1;
+	static bool registered;
+
+	if (!registered) {
+		atexit(print_replay);
+#ifdef HAS_ASAN
+		__sanitizer_set_death_callback(print_replay);
+#endif
+		registered = true;
+	}
+	if (many != NULL)
+		n = strtoull(many, NULL, 10);
+	if (one != NULL)
+		n = first;
+	for (running = first; running <= n; running++)
+		run(running);
+	running = 0;
+	return one != NULL ? 1 : n;
 }

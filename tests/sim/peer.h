@@ -51,3 +51,7 @@ bool transfer_run(struct transfer *t, uint64_t limit_us);
 
 // For the message of a failed test.
 void transfer_print(struct transfer *t);
+
+// Calls 'run' for the seeds 1 to 'n'; SIM_SEEDS=n in the environment sets another number, SEED=n runs that one
+// alone. If the program fails on the way, it ends by printing how to replay the seed. Returns how many ran.
+uint64_t each_seed(uint64_t n, void (*run)(uint64_t seed));

@@ -1,10 +1,8 @@
 // Transfers over a bad link: every byte arrives, every connection closes, nothing is left. A failing seed is
-// printed; SEED=n runs that one alone, SIM_SEEDS=n so many of them.
+// printed (each_seed() in peer.h).
 
 #include "tests/sim/peer.h"
 #include "tests/test_support.h"
-
-#include <stdlib.h>
 
 #define N_SEEDS 1000u
 #define HOUR_US (3600ull * 1000000)
@@ -96,7 +94,7 @@ static void run_seed(uint64_t seed)
 	transfer_start(&t, w);
 	if (!transfer_run(&t, HOUR_US)) {
 		transfer_print(&t);
-		fail_msg("SEED=%llu", (unsigned long long)seed);
+		fail_msg("seed %llu", (unsigned long long)seed);
 	}
 	for (unsigned side = 0; side < 2; side++)
 		add_stats(&seen, world_stats(w, side));
@@ -105,15 +103,8 @@ static void run_seed(uint64_t seed)
 
 static void transfers_survive_loss_reordering_and_duplication(void)
 {
-	const char *one = getenv("SEED"), *many = getenv("SIM_SEEDS");
-	uint64_t n = many != NULL ? strtoull(many, NULL, 10) : N_SEEDS;
+	uint64_t n = each_seed(N_SEEDS, run_seed);
 
-	if (one != NULL) {
-		run_seed(strtoull(one, NULL, 10));
-		return;
-	}
-	for (uint64_t seed = 1; seed <= n; seed++)
-		run_seed(seed);
 	assert_int_equal(seen.tcp_rx_bytes, seen.tcp_tx_bytes);
 	if (n < N_SEEDS)
 		return;

@@ -7,25 +7,25 @@ static void rto_backs_off_and_recovers(void)
 	struct rig r;
 
 	rig_established(&r, &(struct rig_options){.mss = 1000});
-	rig_write(&r, 1000);
-	tx(&r, SEG(.seq = 1, .len = 1000));
+	rig_write(&r, 500);
+	tx(&r, SEG(.seq = 1, .len = 500));
 	rig_at(&r, 199); // the floor; the round trip took no time at all
 	tx_none(&r);
 	rig_at(&r, 200);
-	tx(&r, SEG(.seq = 1, .len = 1000));
+	tx(&r, SEG(.seq = 1, .len = 500));
 	rig_at(&r, 599);
 	tx_none(&r);
 	rig_at(&r, 600); // doubled, RFC 6298 (5.5)
-	tx(&r, SEG(.seq = 1, .len = 1000));
+	tx(&r, SEG(.seq = 1, .len = 500));
 	rig_at(&r, 1400);
-	tx(&r, SEG(.seq = 1, .len = 1000));
-	rx(&r, SEG(.seq = 1, .ack = 1001));
+	tx(&r, SEG(.seq = 1, .len = 500));
+	rx(&r, SEG(.seq = 1, .ack = 501));
 	rig_after(&r, 60000);
 	tx_none(&r);
 	rig_write(&r, 10); // new data acknowledged: no doubling any more
-	tx(&r, SEG(.seq = 1001, .len = 10));
+	tx(&r, SEG(.seq = 501, .len = 10));
 	rig_after(&r, 200);
-	tx(&r, SEG(.seq = 1001, .len = 10));
+	tx(&r, SEG(.seq = 501, .len = 10));
 	rig_fini(&r);
 }
 
