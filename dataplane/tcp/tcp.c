@@ -10,7 +10,7 @@
 
 const struct tcp_settings tcp_default_settings = {
 	.send_buffer_max = 256 * 1024,
-	.receive_buffer_max = 256 * 1024,
+	.receive_buffer_max = 4 * 1024 * 1024,
 	.user_timeout_us = 60 * 1000000,
 	.time_wait_us = 60 * 1000000,
 	.fin_wait_2_us = 60 * 1000000,
@@ -334,6 +334,7 @@ struct tcp *tcp_new(struct net *net, const struct net_config *config, uint64_t n
 	t->bucket_mask = n_buckets - 1;
 	init_lists(t);
 	timer_init(&t->retry_timer, on_retry);
+	tcp_memory_init(t);
 	t->buckets = calloc(n_buckets, sizeof(struct tcp_conn *));
 	if (t->buckets == NULL
 		|| pool_init(&t->conn_pool, "tcp connections", sizeof(struct tcp_conn),
@@ -376,6 +377,7 @@ void tcp_free(struct tcp **tp)
 		pool_put(&t->listener_pool, container_of(node, struct tcp_listener, node));
 	}
 	timer_cancel(t->timers, &t->retry_timer);
+	tcp_memory_fini(t);
 	pool_fini(&t->listener_pool);
 	pool_fini(&t->conn_pool);
 	free(t->buckets);
@@ -451,6 +453,7 @@ bool tcp_run(struct tcp *t, uint64_t now_us)
 	bool any;
 
 	t->now_us = now_us;
+	tcp_memory_run(t, now_us);
 	wake_starved(t, now_us);
 	any = run_events(t, now_us);
 	while (!list_is_empty(&t->output)) {

@@ -15,7 +15,7 @@ struct tcp_cc_ops;
 
 struct tcp_settings {
 	uint32_t send_buffer_max;    // bytes a connection may have written and unacknowledged
-	uint32_t receive_buffer_max; // the largest window it ever offers
+	uint32_t receive_buffer_max; // the largest window it ever offers; it starts with 64 KiB
 	uint32_t user_timeout_us;    // unacknowledged for this long: the connection is dead
 	uint32_t time_wait_us;
 	uint32_t fin_wait_2_us;      // for connections their owner has closed

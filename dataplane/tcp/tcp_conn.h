@@ -48,6 +48,7 @@ enum tcp_state {
 #define TCP_RETRY_US      10000u // after an empty buffer pool
 #define TCP_HALF_OPEN_US  32000000u
 #define TCP_INITIAL_MSS_N 10u  // RFC 6928
+#define TCP_MAX_LOCALS    128u // addresses of ours; NET_MAX_IFACES times what one has, and some
 #define TCP_MAX_OOO       256u // mbufs out of order a connection may hold
 #define TCP_MIN_BUF_BYTES 512u // the average fill that queues are sized for, in mbufs
 
@@ -122,6 +123,9 @@ struct tcp_conn {
 	uint64_t ts_recent_us; // when it was set
 	uint64_t last_rx_us;
 	struct tcp_queue received; // in order, waiting for the owner
+	uint32_t window_size;      // bytes we let the peer be ahead of the owner
+	uint32_t taken_before;     // bytes_received as of 'taken_us'
+	uint64_t taken_us;
 
 	// send, per segment
 	uint32_t snd_una;
@@ -182,6 +186,9 @@ struct tcp_conn {
 	struct timer timer; // for the earliest of the deadlines
 	uint64_t keepalive_at_us;
 	uint64_t give_up_us; // half open, or closed by its owner and waiting for the peer
+	uint32_t looked_una; // as of 'looked_us' (tcp_memory.c)
+	uint32_t looked_received;
+	uint64_t looked_us;
 	uint32_t want_room;
 	uint32_t discarded; // bytes that came after the owner's close
 	uint32_t iss;
@@ -239,6 +246,7 @@ struct tcp {
 	struct tcp_limit challenge_limit;
 	struct tcp_syn_cache syn;
 	struct tcp_cookies cookies;
+	struct tcp_pressure pressure;
 
 	uint16_t port_first;
 	uint16_t port_last;
@@ -247,7 +255,9 @@ struct tcp {
 	uint32_t port_rover;
 
 	uint32_t tw_mask;
-	struct tcp_time_wait **tw_buckets;
+	uint32_t *tw_buckets; // places in the pool, plus one
+	struct ip_addr tw_locals[TCP_MAX_LOCALS];
+	uint32_t n_tw_locals;
 	struct pool tw_pool;
 	struct list tw_fifo; // oldest first
 	struct timer tw_timer;
@@ -313,12 +323,7 @@ static inline void tcp_unhold(struct tcp *t, uint32_t n)
 void tcp_queue_drop(struct tcp *t, struct tcp_queue *q);
 
 // The window that a SYN announces, never scaled.
-static inline uint16_t tcp_syn_window(const struct tcp *t)
-{
-	return t->settings.receive_buffer_max < UINT16_MAX
-		? (uint16_t)t->settings.receive_buffer_max
-		: UINT16_MAX;
-}
+uint16_t tcp_syn_window(const struct tcp *t);
 
 // --- tcp_in.c
 
@@ -442,9 +447,6 @@ void tcp_mtu_raise(struct tcp_conn *c, uint64_t now_us);
 // Takes 'm', the payload of 'seg'; FIN included. The segment is acceptable.
 void tcp_receive(
 	struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_segment *seg, uint64_t now_us);
-
-// The right edge that may be announced now.
-uint32_t tcp_window_edge(const struct tcp_conn *c);
 
 // --- tcp_out.c
 

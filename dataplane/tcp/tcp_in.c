@@ -54,6 +54,8 @@ void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *seg, uint64
 	// RFC 6928; a SYN that had to be sent again says the path is lossy (RFC 5681, 3.1).
 	c->cwnd = (c->backoff > 0 ? 1 : TCP_INITIAL_MSS_N) * (uint32_t)c->mss;
 	c->cc->init(c);
+	c->window_size = tcp_window_first(c);
+	c->taken_us = now_us;
 }
 
 void tcp_establish(struct tcp_conn *c, uint64_t now_us)

@@ -2,20 +2,48 @@
 // so that the last buffers last.
 #pragma once
 
+#include "dataplane/timer.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
 struct tcp;
+struct tcp_conn;
 
 enum tcp_rung {
 	TCP_RUNG_FREE,
 	TCP_RUNG_STEADY,  // half in use: windows grow no further
 	TCP_RUNG_SMALL,   // three quarters: only small windows are promised
 	TCP_RUNG_COOKIES, // seven eighths: SYNs get cookies, data out of order is dropped
-	TCP_RUNG_ABORT,   // fifteen sixteenths: no window at all, SYNs are dropped
+	TCP_RUNG_ABORT, // fifteen sixteenths: no window at all, SYNs are dropped, who does not move is aborted
+	TCP_N_RUNGS,
+};
+
+struct tcp_pressure {
+	uint8_t rung;       // as of the last turn
+	uint64_t since_us;  // on the last rung
+	struct timer timer; // looks for connections to abort
 };
 
 enum tcp_rung tcp_memory_rung(const struct tcp *t);
+
+void tcp_memory_init(struct tcp *t);
+void tcp_memory_fini(struct tcp *t);
+
+// Once each turn: counts the rungs that were climbed. On the last one, connections that hold many buffers and
+// do not move are aborted, worst first by buffers times time, a few every 100 ms, and what is kept out of
+// order is dropped (RFC 2018, 8 permits it).
+void tcp_memory_run(struct tcp *t, uint64_t now_us);
+
+// The window grows with what the owner took in a round trip, and not beyond a share of the budget. To be
+// called when it took something.
+void tcp_window_grow(struct tcp_conn *c);
+
+// The right edge that may be announced now.
+uint32_t tcp_window_edge(const struct tcp_conn *c);
+
+// Its size at the start of a connection.
+uint32_t tcp_window_first(const struct tcp_conn *c);
 
 static inline bool tcp_memory_wants_cookies(const struct tcp *t)
 {

@@ -78,8 +78,7 @@ static uint8_t *put_sack(struct tcp_conn *c, uint8_t *p)
 // The window field; moves the promised edge (never to the left).
 static uint16_t announce(struct tcp_conn *c)
 {
-	uint32_t edge = tcp_window_edge(c), window,
-		 threshold = c->tcp->settings.receive_buffer_max / 2;
+	uint32_t edge = tcp_window_edge(c), window, threshold = c->window_size / 2;
 
 	// Silly window avoidance, RFC 9293, 3.8.6.2.2.
 	if (threshold > c->mss)
@@ -374,6 +373,9 @@ static void make_fin(struct tcp_conn *c)
 	if (!(c->flags & TCP_F_FIN_QUEUED) || c->flags & TCP_F_FIN_MADE)
 		return;
 	if (c->unsent == NULL) {
+		// Many that close at once may go beyond the budget, but not far: the reserve is for ACKs.
+		if (c->tcp->mbufs_held >= c->tcp->max_mbufs_held + c->tcp->max_mbufs_held / 8)
+			return;
 		m = tcp_mbuf_get(c->tcp);
 		if (m == NULL)
 			return;

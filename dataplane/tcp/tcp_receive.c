@@ -1,33 +1,9 @@
 // Received data: put in order, duplicates cut away, what came too early kept aside, SACK blocks kept
-// up to date, and the window that can be promised.
+// up to date.
 
 #include "dataplane/tcp/tcp_conn.h"
 
 #define COLLAPSE_FRACTION 4u // payload below a quarter of its buffer is copied to the one before
-
-static uint32_t max_received_mbufs(const struct tcp_conn *c)
-{
-	return c->tcp->settings.receive_buffer_max / TCP_MIN_BUF_BYTES + 1;
-}
-
-uint32_t tcp_window_edge(const struct tcp_conn *c)
-{
-	const struct tcp *t = c->tcp;
-	uint32_t space = t->settings.receive_buffer_max, held = t->mbufs_held,
-		 most = t->max_mbufs_held;
-
-	if (space > (uint32_t)UINT16_MAX << c->receive_scale)
-		space = (uint32_t)UINT16_MAX << c->receive_scale;
-	space = space > c->received.bytes ? space - c->received.bytes : 0;
-	if (c->received.n >= max_received_mbufs(c))
-		space = 0;
-	// Promises are kept, but no new ones made, when buffers become scarce.
-	if (held > most / 4 * 3 && space > 4u * c->mss)
-		space = 4u * c->mss;
-	if (held > most - most / 16)
-		space = 0;
-	return seq_max(c->rcv_adv, c->rcv_nxt + space);
-}
 
 // --- SACK blocks to report
 
@@ -190,7 +166,7 @@ static void put_aside(struct tcp_conn *c, struct rte_mbuf *m)
 		return;
 	}
 	// The first to suffer when buffers are scarce; the peer sends it again (RFC 2018, 8 permits it).
-	if (c->reordered.n >= TCP_MAX_OOO || t->mbufs_held >= t->max_mbufs_held / 8 * 7) {
+	if (c->reordered.n >= TCP_MAX_OOO || tcp_memory_rung(t) >= TCP_RUNG_COOKIES) {
 		stat_inc(&t->stats->tcp_drop_ooo_memory);
 		rte_pktmbuf_free(m);
 		return;

@@ -30,8 +30,7 @@ static struct bytes stream_peek_front(struct stream *s)
 // The window has to be told when it opens by two segments or half the buffer (RFC 9293, 3.8.6.2.2).
 static void announce_if_opened(struct tcp_conn *c)
 {
-	uint32_t grown = tcp_window_edge(c) - c->rcv_adv,
-		 half = c->tcp->settings.receive_buffer_max / 2;
+	uint32_t grown = tcp_window_edge(c) - c->rcv_adv, half = c->window_size / 2;
 
 	if (c->flags & TCP_F_FIN_RECEIVED || !(c->flags & TCP_F_IN_TABLE))
 		return;
@@ -65,6 +64,7 @@ static void consume(struct stream *s, size_t n)
 		freed++;
 	}
 	tcp_unhold(c->tcp, freed);
+	tcp_window_grow(c);
 	announce_if_opened(c);
 }
 

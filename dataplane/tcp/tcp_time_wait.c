@@ -7,31 +7,89 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define REUSE_AFTER_US 1000000u // an active open may take the pair that long after, with timestamps
-#define SEQ_GAP        65537u   // beyond any window a stale segment could lie in without scaling
+#define REUSE_AFTER_MS 1000u  // an active open may take the pair that long after, with timestamps
+#define SEQ_GAP        65537u // beyond any window a stale segment could lie in without scaling
 
+// There are twice as many as connections: one cache line each. What the addresses give (hash, offset of
+// the timestamps) is computed again when it is wanted. Of the clock the low 32 bits of the milliseconds
+// do: nothing stays for 49 days.
 struct tcp_time_wait {
 	struct list node; // in tcp.tw_fifo
-	struct tcp_time_wait *hash_next;
-	struct ip_endpoint local;
-	struct ip_endpoint remote;
-	uint64_t since_us;
+	uint32_t next;    // in the bucket: its place in the pool plus one, 0 at the end
+	uint32_t since_ms;
+	struct ip_addr remote;
 	uint32_t snd_nxt;
 	uint32_t rcv_nxt;
 	uint32_t ts_recent;
-	uint32_t ts_offset;
-	uint32_t hash;
+	uint16_t local_port;
+	uint16_t remote_port;
 	uint16_t window; // as last announced
+	uint8_t local;   // which of tcp.tw_locals
 	bool has_timestamp;
 };
 
+_Static_assert(sizeof(struct tcp_time_wait) <= 64, "a cache line");
+
+static struct ip_endpoint local_of(const struct tcp *t, const struct tcp_time_wait *tw)
+{
+	return (struct ip_endpoint){.addr = t->tw_locals[tw->local], .port = tw->local_port};
+}
+
+static struct ip_endpoint remote_of(const struct tcp_time_wait *tw)
+{
+	return (struct ip_endpoint){.addr = tw->remote, .port = tw->remote_port};
+}
+
+static uint32_t place_of(const struct tcp *t, const struct tcp_time_wait *tw)
+{
+	return (uint32_t)(((const uint8_t *)tw - t->tw_pool.memory) / t->tw_pool.object_size) + 1;
+}
+
+static struct tcp_time_wait *at_place(const struct tcp *t, uint32_t place)
+{
+	return place == 0 ? NULL
+			  : (struct tcp_time_wait *)(void *)(t->tw_pool.memory
+				  + (size_t)(place - 1) * t->tw_pool.object_size);
+}
+
+static uint32_t *bucket_of(
+	struct tcp *t, const struct ip_endpoint *local, const struct ip_endpoint *remote)
+{
+	return &t->tw_buckets[tcp_hash(t, local, remote) & t->tw_mask];
+}
+
+// Milliseconds that 'tw' has been here.
+static uint32_t age_ms(const struct tcp_time_wait *tw, uint64_t now_us)
+{
+	return (uint32_t)(now_us / 1000) - tw->since_ms;
+}
+
+static uint32_t lifetime_ms(const struct tcp *t)
+{
+	return (t->settings.time_wait_us + 999) / 1000;
+}
+
+// Which of the table of our addresses 'a' is, entered if it is new; -1 if the table is full.
+static int local_index(struct tcp *t, const struct ip_addr *a)
+{
+	for (unsigned i = 0; i < t->n_tw_locals; i++) {
+		if (ip_addr_equal(&t->tw_locals[i], a))
+			return (int)i;
+	}
+	if (t->n_tw_locals == TCP_MAX_LOCALS)
+		return -1;
+	t->tw_locals[t->n_tw_locals] = *a;
+	return (int)t->n_tw_locals++;
+}
+
 static void tw_remove(struct tcp *t, struct tcp_time_wait *tw)
 {
-	struct tcp_time_wait **link = &t->tw_buckets[tw->hash & t->tw_mask];
+	struct ip_endpoint local = local_of(t, tw), remote = remote_of(tw);
+	uint32_t *link = bucket_of(t, &local, &remote), place = place_of(t, tw);
 
-	while (*link != tw)
-		link = &(*link)->hash_next;
-	*link = tw->hash_next;
+	while (*link != place)
+		link = &at_place(t, *link)->next;
+	*link = tw->next;
 	list_remove(&tw->node);
 	pool_put(&t->tw_pool, tw);
 	stat_dec(&t->stats->tcp_time_wait);
@@ -49,10 +107,11 @@ static void on_timer(struct timer *timer, uint64_t now_us)
 	struct tcp *t = container_of(timer, struct tcp, tw_timer);
 	struct tcp_time_wait *tw;
 
-	while ((tw = oldest(t)) != NULL && tw->since_us + t->settings.time_wait_us <= now_us)
+	while ((tw = oldest(t)) != NULL && age_ms(tw, now_us) >= lifetime_ms(t))
 		tw_remove(t, tw);
 	if (tw != NULL)
-		timer_arm(t->timers, timer, tw->since_us + t->settings.time_wait_us);
+		timer_arm(t->timers, timer,
+			now_us + (lifetime_ms(t) - age_ms(tw, now_us)) * UINT64_C(1000));
 }
 
 int tcp_time_wait_init(struct tcp *t, uint32_t cap)
@@ -64,7 +123,7 @@ int tcp_time_wait_init(struct tcp *t, uint32_t cap)
 	t->tw_mask = n_buckets - 1;
 	list_init(&t->tw_fifo);
 	timer_init(&t->tw_timer, on_timer);
-	t->tw_buckets = calloc(n_buckets, sizeof(struct tcp_time_wait *));
+	t->tw_buckets = calloc(n_buckets, sizeof(uint32_t));
 	if (t->tw_buckets == NULL)
 		return -ENOMEM;
 	return pool_init(&t->tw_pool, "tcp time wait", sizeof(struct tcp_time_wait), cap);
@@ -82,14 +141,15 @@ void tcp_time_wait_fini(struct tcp *t)
 struct tcp_time_wait *tcp_time_wait_lookup(
 	struct tcp *t, const struct ip_endpoint *local, const struct ip_endpoint *remote)
 {
-	uint32_t hash = tcp_hash(t, local, remote);
-	struct tcp_time_wait *tw = t->tw_buckets[hash & t->tw_mask];
+	struct tcp_time_wait *tw;
 
-	for (; tw != NULL; tw = tw->hash_next) {
-		if (tw->hash == hash && tw->local.port == local->port
-			&& tw->remote.port == remote->port
-			&& ip_addr_equal(&tw->remote.addr, &remote->addr)
-			&& ip_addr_equal(&tw->local.addr, &local->addr))
+	if (t->tw_pool.n_used == 0)
+		return NULL;
+	for (tw = at_place(t, *bucket_of(t, local, remote)); tw != NULL;
+		tw = at_place(t, tw->next)) {
+		if (tw->remote_port == remote->port && tw->local_port == local->port
+			&& ip_addr_equal(&tw->remote, &remote->addr)
+			&& ip_addr_equal(&t->tw_locals[tw->local], &local->addr))
 			return tw;
 	}
 	return NULL;
@@ -98,27 +158,34 @@ struct tcp_time_wait *tcp_time_wait_lookup(
 void tcp_time_wait_add(struct tcp_conn *c, uint64_t now_us)
 {
 	struct tcp *t = c->tcp;
+	int local = local_index(t, &c->stream.local.addr);
 	struct tcp_time_wait *tw;
+	uint32_t *bucket;
 
 	if (t->settings.time_wait_us == 0 || t->tw_pool.cap == 0)
 		return;
+	if (local < 0) {
+		stat_inc(&t->stats->tcp_time_wait_evicted);
+		return;
+	}
 	if (t->tw_pool.n_used == t->tw_pool.cap) {
 		stat_inc(&t->stats->tcp_time_wait_evicted);
 		tw_remove(t, oldest(t));
 	}
 	tw = pool_get_zeroed(&t->tw_pool);
-	tw->local = c->stream.local;
-	tw->remote = c->stream.remote;
-	tw->since_us = now_us;
+	tw->local = (uint8_t)local;
+	tw->local_port = c->stream.local.port;
+	tw->remote = c->stream.remote.addr;
+	tw->remote_port = c->stream.remote.port;
+	tw->since_ms = (uint32_t)(now_us / 1000);
 	tw->snd_nxt = c->snd_nxt;
 	tw->rcv_nxt = c->rcv_nxt;
 	tw->ts_recent = c->ts_recent;
-	tw->ts_offset = c->ts_offset;
 	tw->has_timestamp = c->flags & TCP_F_TIMESTAMP;
 	tw->window = (uint16_t)((c->rcv_adv - c->rcv_nxt) >> c->receive_scale);
-	tw->hash = c->hash;
-	tw->hash_next = t->tw_buckets[tw->hash & t->tw_mask];
-	t->tw_buckets[tw->hash & t->tw_mask] = tw;
+	bucket = bucket_of(t, &c->stream.local, &c->stream.remote);
+	tw->next = *bucket;
+	*bucket = place_of(t, tw);
 	list_push(&t->tw_fifo, &tw->node);
 	stat_inc(&t->stats->tcp_time_wait);
 	if (!timer_is_armed(&t->tw_timer))
@@ -127,11 +194,13 @@ void tcp_time_wait_add(struct tcp_conn *c, uint64_t now_us)
 
 static void answer(struct tcp *t, struct tcp_time_wait *tw, uint64_t now_us)
 {
+	struct ip_endpoint local = local_of(t, tw), remote = remote_of(tw);
 	uint8_t options[TCP_TIMESTAMP_LEN];
 
-	tcp_put_timestamp(options, (uint32_t)(now_us / 1000) + tw->ts_offset, tw->ts_recent);
-	tcp_send_bare(t, &tw->local, &tw->remote, RTE_TCP_ACK_FLAG, tw->snd_nxt, tw->rcv_nxt,
-		tw->window, bytes_of(options, tw->has_timestamp ? sizeof(options) : 0), now_us);
+	tcp_put_timestamp(options, (uint32_t)(now_us / 1000) + tcp_ts_offset(t, &local, &remote),
+		tw->ts_recent);
+	tcp_send_bare(t, &local, &remote, RTE_TCP_ACK_FLAG, tw->snd_nxt, tw->rcv_nxt, tw->window,
+		bytes_of(options, tw->has_timestamp ? sizeof(options) : 0), now_us);
 }
 
 // RFC 6191, 2: a SYN that cannot be an old one opens a new connection.
@@ -148,10 +217,10 @@ static bool is_new_syn(const struct tcp_time_wait *tw, const struct tcp_segment 
 void tcp_time_wait_input(
 	struct tcp *t, struct tcp_time_wait *tw, const struct tcp_segment *seg, uint64_t now_us)
 {
+	struct ip_endpoint local = local_of(t, tw), remote = remote_of(tw);
 	struct tcp_listener *l;
 
-	if (is_new_syn(tw, seg) && (l = tcp_find_listener(t, &tw->local)) != NULL) {
-		struct ip_endpoint local = tw->local, remote = tw->remote;
+	if (is_new_syn(tw, seg) && (l = tcp_find_listener(t, &local)) != NULL) {
 		uint32_t floor = tw->snd_nxt + SEQ_GAP;
 
 		stat_inc(&t->stats->tcp_time_wait_reused);
@@ -167,7 +236,7 @@ void tcp_time_wait_input(
 		return;
 	}
 	if (seg->flags & RTE_TCP_FIN_FLAG && seg->seq + seg->len + 1 == tw->rcv_nxt) {
-		tw->since_us = now_us; // our ACK was lost: 2MSL begin anew
+		tw->since_ms = (uint32_t)(now_us / 1000); // our ACK was lost: 2MSL begin anew
 		list_remove(&tw->node);
 		list_push(&t->tw_fifo, &tw->node);
 	}
@@ -177,7 +246,7 @@ void tcp_time_wait_input(
 
 bool tcp_time_wait_reuse(struct tcp *t, struct tcp_time_wait *tw, uint32_t *iss, uint64_t now_us)
 {
-	if (!tw->has_timestamp || now_us - tw->since_us < REUSE_AFTER_US)
+	if (!tw->has_timestamp || age_ms(tw, now_us) < REUSE_AFTER_MS)
 		return false;
 	*iss = tw->snd_nxt + SEQ_GAP;
 	if (*iss == 0)
