@@ -488,9 +488,14 @@ struct path_normalization_spec {
 	int mode; // enum path_normalization
 };
 
+struct proxy_protocol_spec {
+	const struct node *node;
+};
+
 struct gateway_topology {
 	const struct node *node;
 	uint32_t num_trusted_proxies;
+	struct proxy_protocol_spec *proxy_protocol;
 };
 
 // One header that Istio sends unless it is disabled, or only if it is enabled.

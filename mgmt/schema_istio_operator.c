@@ -26,12 +26,20 @@ static const struct object_type normalization_type =
 	TYPE("meshConfig.pathNormalization", normalization_fields);
 #undef OBJECT
 
+#define OBJECT proxy_protocol_spec
+static const struct field proxy_protocol_fields[] = {};
+static const struct object_type proxy_protocol_type =
+	TYPE("meshConfig.defaultConfig.gatewayTopology.proxyProtocol", proxy_protocol_fields);
+#undef OBJECT
+
 #define OBJECT gateway_topology
 static const struct field topology_fields[] = {
 	FIELD("numTrustedProxies", F_COUNT, num_trusted_proxies,
 		"proxies before us whose x-forwarded-for counts", .dflt = "0", .max = "255"),
 	NOTHING("forwardClientCertDetails", NOT_ACTED_ON, "clients are not asked for certificates"),
-	NOTHING("proxyProtocol", NOT_ACTED_ON, "no PROXY header is read"),
+	FIELD("proxyProtocol", F_OBJECT, proxy_protocol,
+		"{}: each connection has to begin with a PROXY header, version 1 or 2",
+		.object = &proxy_protocol_type),
 };
 static const struct object_type topology_type =
 	TYPE("meshConfig.defaultConfig.gatewayTopology", topology_fields);

@@ -467,6 +467,8 @@ static void finish_table(
 static void finish(struct gateway_builder *b)
 {
 	struct translation *t = b->t;
+	const struct gateway_topology *topology =
+		t->mesh->proxy != NULL ? t->mesh->proxy->topology : NULL;
 	struct listener_config *listeners =
 		region_alloc(t->out, b->n_listeners * sizeof(*listeners));
 	struct route_table_config *tables = region_alloc(t->out, b->n_tables * sizeof(*tables));
@@ -492,6 +494,7 @@ static void finish(struct gateway_builder *b)
 			ip_addr_parse(l->bind, &listeners[i].local.addr);
 		listeners[i].local.port = l->port;
 		listeners[i].tls = l->tls;
+		listeners[i].proxy_protocol = topology != NULL && topology->proxy_protocol != NULL;
 		listeners[i].chains = chains;
 		listeners[i].n_chains = l->n_chains;
 	}

@@ -170,6 +170,7 @@ struct listener_config {
 	const char *name;         // "0.0.0.0_8443"; identity across reloads
 	struct ip_endpoint local; // all-zero address: every address of the external ports
 	bool tls;
+	bool proxy_protocol;                      // each connection begins with a PROXY header
 	const struct filter_chain_config *chains; // exactly one if not TLS
 	unsigned n_chains;
 };

@@ -2,8 +2,12 @@
 
 #include "router/h2_server.h"
 #include "router/h2_session.h"
+#include "router/proxy_protocol.h"
 
 #include <string.h>
+
+// Envoy's, of what comes before TLS or HTTP.
+#define PROXY_TIMEOUT_US 15000000u
 
 static void on_timer(struct timer *t, uint64_t now_us);
 static void on_ready(struct ready *r, uint64_t now_us);
@@ -173,13 +177,17 @@ static void on_handshake_event(struct downstream *c, unsigned events, uint64_t n
 	on_http_event(c, STREAM_READABLE, now_us);
 }
 
+static void on_proxy_event(struct downstream *c, unsigned events, uint64_t now_us);
+
 static void on_event(void *owner, struct stream *s, unsigned events, uint64_t now_us)
 {
 	struct downstream *c = owner;
 	struct router_worker *w = c->worker;
 
 	(void)s;
-	if (c->table_name == NULL) {
+	if (c->awaits_proxy) {
+		on_proxy_event(c, events, now_us);
+	} else if (c->table_name == NULL) {
 		on_handshake_event(c, events, now_us);
 	} else if (events & STREAM_CLOSED) {
 		c->io_closed = true;
@@ -241,6 +249,108 @@ static struct stream *accept_tls(
 	return io;
 }
 
+static bool begin_tls(struct downstream *c, struct stream *s, uint64_t now_us)
+{
+	struct router_worker *w = c->worker;
+	struct stream *io = accept_tls(c, c->listener, s, now_us);
+
+	if (io == NULL)
+		return false;
+	c->io = io;
+	c->handshake = w->snapshot;
+	c->handshake_view = c->listener->view;
+	atomic_fetch_add_explicit(&w->snapshot->pins[w->index].n, 1, memory_order_relaxed);
+	return true;
+}
+
+// --- the PROXY header
+
+static void count_proxy_error(struct router_stats *stats, enum proxy_error error)
+{
+	uint64_t *const counters[PROXY_N_ERRORS] = {
+#define PROXY_ERROR(name, counter, rule) &stats->counter,
+#include "router/proxy_protocol.def"
+	};
+
+	stat_inc(counters[error]);
+}
+
+static enum proxy_result read_proxy_header(struct downstream *c, struct proxy_header *out)
+{
+	enum proxy_result result = proxy_protocol_read(stream_peek(c->io), out);
+	uint8_t *all = c->worker->scratch;
+	size_t len = 0;
+
+	// Seldom: it came in pieces.
+	while (result == PROXY_MORE && len < PROXY_HEADER_MAX) {
+		struct bytes b = stream_peek_at(c->io, len);
+
+		if (b.len == 0)
+			break;
+		if (b.len > PROXY_HEADER_MAX - len)
+			b.len = PROXY_HEADER_MAX - len;
+		memcpy(all + len, b.ptr, b.len);
+		len += b.len;
+		result = proxy_protocol_read(bytes_of(all, len), out);
+	}
+	return result;
+}
+
+static void take_proxy_header(struct downstream *c, const struct proxy_header *h, uint64_t now_us)
+{
+	struct router_worker *w = c->worker;
+	struct stream *s = c->io;
+
+	c->awaits_proxy = false;
+	timer_cancel(w->timers, &c->timer);
+	stream_consume(s, h->len);
+	stat_inc(h->version == 1 ? &w->stats->proxy_headers_v1 : &w->stats->proxy_headers_v2);
+	if (h->has_addresses) {
+		c->peer.remote = h->source;
+		c->peer.local = h->destination;
+	}
+	if (c->listener->view == NULL) {
+		downstream_end(c, false, now_us);
+		return;
+	}
+	if (c->listener->view->tls == NULL) {
+		begin_http(c, c->listener->view, 0, now_us);
+		on_http_event(c, STREAM_READABLE, now_us);
+		return;
+	}
+	// Not the one to make room when there is no place for TLS.
+	list_remove(&c->idle_node);
+	if (!begin_tls(c, s, now_us)) {
+		stat_inc(&listener_stats_of(c)->downstream_cx_overflow);
+		downstream_end(c, true, now_us);
+		return;
+	}
+	list_push(&w->fresh_downstreams, &c->idle_node);
+	// The ClientHello may be here already, of which TLS has not been told.
+	stream_want_read(s);
+}
+
+// READABLE or CLOSED before the PROXY header is complete.
+static void on_proxy_event(struct downstream *c, unsigned events, uint64_t now_us)
+{
+	struct proxy_header h;
+
+	if (events & STREAM_CLOSED || stream_read_ended(c->io)) {
+		c->io_closed = true;
+		downstream_end(c, true, now_us);
+		return;
+	}
+	switch (read_proxy_header(c, &h)) {
+	case PROXY_MORE: break;
+	case PROXY_DONE: take_proxy_header(c, &h, now_us); break;
+	case PROXY_REFUSED:
+		stat_inc(&listener_stats_of(c)->downstream_cx_proxy_proto_error);
+		count_proxy_error(c->worker->stats, h.error);
+		downstream_end(c, true, now_us);
+		break;
+	}
+}
+
 bool downstream_accept(void *arg, struct stream *s, uint64_t now_us)
 {
 	struct listener *l = arg;
@@ -267,21 +377,22 @@ bool downstream_accept(void *arg, struct stream *s, uint64_t now_us)
 	c->listener = l;
 	c->stream.ops = &h1_server_ops;
 	c->peer.local = s->local;
-	c->peer.remote = s->remote;
+	c->peer.remote = c->peer.direct_remote = s->remote;
 	c->peer.connection_id = w->next_connection_id++;
 	timer_init(&c->timer, on_timer);
 	ready_init(&c->ready, on_ready);
 	arena_init(&c->arena, &w->chunks, 1);
-	if (l->view->tls != NULL) {
-		c->io = accept_tls(c, l, s, now_us);
-		if (c->io == NULL) {
+	if (l->view->config->proxy_protocol) {
+		c->awaits_proxy = true;
+		c->io = s;
+		stream_set_owner(s, on_event, c);
+		timer_arm(w->timers, &c->timer, now_us + PROXY_TIMEOUT_US);
+	} else if (l->view->tls != NULL) {
+		if (!begin_tls(c, s, now_us)) {
 			stat_inc(&stats->downstream_cx_overflow);
 			pool_put(&w->connections, c);
 			return false;
 		}
-		c->handshake = w->snapshot;
-		c->handshake_view = l->view;
-		atomic_fetch_add_explicit(&w->snapshot->pins[w->index].n, 1, memory_order_relaxed);
 	} else {
 		c->io = s;
 		stream_set_owner(s, on_event, c);
@@ -293,7 +404,7 @@ bool downstream_accept(void *arg, struct stream *s, uint64_t now_us)
 	stat_inc(&stats->downstream_cx_total);
 	stat_inc(&stats->downstream_cx_active);
 	stat_inc(&w->stats->downstream_connections);
-	if (c->handshake == NULL)
+	if (c->handshake == NULL && !c->awaits_proxy)
 		begin_http(c, l->view, 0, now_us);
 	return true;
 }
@@ -345,6 +456,12 @@ static void on_timer(struct timer *t, uint64_t now_us)
 	struct exchange *x = c->stream.exchange;
 	uint64_t due = UINT64_MAX, next;
 
+	if (c->awaits_proxy) {
+		stat_inc(&listener_stats_of(c)->downstream_pre_cx_timeout);
+		downstream_end(c, true, now_us);
+		router_worker_leave(w, now_us);
+		return;
+	}
 	if (c->h2 != NULL) {
 		bool gone;
 

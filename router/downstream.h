@@ -32,7 +32,8 @@ struct downstream {
 	struct timer timer;
 	struct ready ready;
 	struct exchange_peer peer;
-	const char *table_name;     // of registry.h; NULL: still in the TLS handshake
+	bool awaits_proxy;          // a PROXY header comes first
+	const char *table_name;     // of registry.h; NULL: still in the TLS handshake, or before it
 	struct snapshot *handshake; // pinned while the handshake lasts
 	const struct listener_view *handshake_view;
 	uint64_t generation; // of the snapshot that peer.table is of

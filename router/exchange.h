@@ -40,7 +40,8 @@ enum downstream_end {
 // What the connection knows that carries the request. Borrowed for the exchange's life.
 struct exchange_peer {
 	struct ip_endpoint local;
-	struct ip_endpoint remote;
+	struct ip_endpoint remote;        // as a PROXY header says, if there is one
+	struct ip_endpoint direct_remote; // the TCP peer
 	struct bytes sni;
 	const char *tls_version; // NULL: no TLS
 	const char *tls_cipher;

@@ -17,6 +17,12 @@ static enum step refuse(
 		now_us);
 }
 
+static enum step refuse_upgrade(struct exchange *x, uint64_t now_us)
+{
+	stat_inc(&x->peer->hcm->downstream_rq_ws_on_non_ws_route);
+	return refuse(x, 403, "", "upgrade_failed", now_us);
+}
+
 // The codec could not make a request of what came.
 static enum step refuse_codec(struct exchange *x, uint64_t now_us)
 {
@@ -79,10 +85,8 @@ enum step exchange_step_request(struct exchange *x, uint64_t now_us)
 		stat_inc(&x->peer->hcm->downstream_rq_failed_path_normalization);
 		return refuse(x, 400, "", "path_normalization_failed", now_us);
 	}
-	if (h->upgrade && !exchange_upgrade_is_allowed(h)) {
-		stat_inc(&x->peer->hcm->downstream_rq_ws_on_non_ws_route);
-		return refuse(x, 403, "", "upgrade_failed", now_us);
-	}
+	if (h->upgrade && !exchange_upgrade_is_allowed(h))
+		return refuse_upgrade(x, now_us);
 	edge.random[0] = router_random(x->worker);
 	edge.random[1] = router_random(x->worker);
 	switch (header_edge_request(h, &edge, &x->arena)) {
@@ -96,11 +100,6 @@ enum step exchange_step_request(struct exchange *x, uint64_t now_us)
 	case EDGE_NO_MEMORY: return exchange_reply_no_memory(x, now_us);
 	}
 	x->client = edge.client;
-	if (x->upgrade) {
-		x->is_upgrade_counted = true;
-		stat_inc(&x->peer->hcm->downstream_cx_upgrades_total);
-		stat_inc(&x->peer->hcm->downstream_cx_upgrades_active);
-	}
 	exchange_set_state(x, EXCHANGE_ROUTE);
 	return STEP_AGAIN;
 }
@@ -336,6 +335,14 @@ static enum step forward(struct exchange *x, uint64_t now_us)
 				.details = "cluster_not_found",
 				.flag = RESPONSE_FLAG_NC},
 			now_us);
+	}
+	if (x->upgrade) {
+		// What Upgrade asks for is CONNECT in HTTP/2 (RFC 8441), which is not spoken.
+		if (x->cluster->config->protocol == CLUSTER_HTTP_2)
+			return refuse_upgrade(x, now_us);
+		x->is_upgrade_counted = true;
+		stat_inc(&x->peer->hcm->downstream_cx_upgrades_total);
+		stat_inc(&x->peer->hcm->downstream_cx_upgrades_active);
 	}
 	x->timeout_us = x->route->timeout_us;
 	if (x->grpc) {

@@ -27,6 +27,8 @@ struct listener_stats {
 	uint64_t downstream_cx_active;
 	uint64_t downstream_cx_destroy;
 	uint64_t downstream_cx_overflow; // refused: connection limit
+	uint64_t downstream_pre_cx_timeout;
+	uint64_t downstream_cx_proxy_proto_error;
 	uint64_t no_filter_chain_match;
 	uint64_t ssl_handshake;
 	uint64_t ssl_connection_error;

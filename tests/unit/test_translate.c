@@ -194,6 +194,25 @@ static void plain_and_tls_on_one_port_keep_the_first(void)
 	rig_done(&r);
 }
 
+static void every_listener_takes_a_proxy_header_if_the_mesh_says_so(void)
+{
+	static const char *const texts[] = {
+		APPLIANCE "spec: {}\n" GATEWAY("web", HTTP_SERVER("[\"*\"]")),
+		APPLIANCE "spec: {}\n" GATEWAY("web",
+			HTTP_SERVER(
+				"[\"*\"]")) "---\napiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\n"
+					    "metadata: {name: mesh, namespace: istio-system}\n"
+					    "spec: {meshConfig: {defaultConfig: {gatewayTopology: {proxyProtocol: {}}}}}\n",
+	};
+
+	for (unsigned on = 0; on < 2; on++) {
+		struct rig r = rig_load(on ? texts[1] : texts[0]);
+
+		assert_int_equal(r.router->listeners[0].proxy_protocol, on);
+		rig_done(&r);
+	}
+}
+
 static void server_that_wants_client_certificates_is_not_served(void)
 {
 	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY("web",
@@ -650,6 +669,7 @@ static void same_input_has_the_same_version(void)
 
 TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_the_ports),
 	TEST(tls_servers_share_a_port_by_name), TEST(plain_and_tls_on_one_port_keep_the_first),
+	TEST(every_listener_takes_a_proxy_header_if_the_mesh_says_so),
 	TEST(server_that_wants_client_certificates_is_not_served),
 	TEST(redirecting_server_redirects_hosts_without_routes_too),
 	TEST(the_more_specific_host_of_server_and_routes_is_bound),
