@@ -29,19 +29,20 @@ static const struct quirk {
 	enum csum_policy csum;
 	enum csum_policy csum_virtual;
 	bool own_mac; // the device's address is also that of the kernel's end of the wire
+	bool no_rx_interrupts;
 } quirks[] = {
-	{"net_af_xdp",      false, CSUM_VERIFY,         CSUM_ACCEPT_PARTIAL, false},
-	{"net_af_packet",   false, CSUM_VERIFY,         CSUM_ACCEPT_PARTIAL, false},
-	{"net_tap",         false, CSUM_VERIFY,         CSUM_VERIFY,         true },
-	{"net_memif",       false, CSUM_VERIFY,         CSUM_VERIFY,         false},
-	{"net_virtio",      false, CSUM_ACCEPT_PARTIAL, CSUM_ACCEPT_PARTIAL, false},
-	{"net_virtio_user", false, CSUM_ACCEPT_PARTIAL, CSUM_ACCEPT_PARTIAL, false},
-	{"net_null",        false, CSUM_VERIFY,         CSUM_VERIFY,         false},
-	{"net_ring",        false, CSUM_VERIFY,         CSUM_VERIFY,         false},
-	{"net_pcap",        false, CSUM_VERIFY,         CSUM_VERIFY,         false},
+	{"net_af_xdp",      false, CSUM_VERIFY,         CSUM_ACCEPT_PARTIAL, false, true },
+	{"net_af_packet",   false, CSUM_VERIFY,         CSUM_ACCEPT_PARTIAL, false, true },
+	{"net_tap",         false, CSUM_VERIFY,         CSUM_VERIFY,         true,  false},
+	{"net_memif",       false, CSUM_VERIFY,         CSUM_VERIFY,         false, true },
+	{"net_virtio",      false, CSUM_ACCEPT_PARTIAL, CSUM_ACCEPT_PARTIAL, false, false},
+	{"net_virtio_user", false, CSUM_ACCEPT_PARTIAL, CSUM_ACCEPT_PARTIAL, false, false},
+	{"net_null",        false, CSUM_VERIFY,         CSUM_VERIFY,         false, true },
+	{"net_ring",        false, CSUM_VERIFY,         CSUM_VERIFY,         false, true },
+	{"net_pcap",        false, CSUM_VERIFY,         CSUM_VERIFY,         false, true },
 };
 
-static const struct quirk unknown_driver = {NULL, true, CSUM_VERIFY, CSUM_VERIFY, false};
+static const struct quirk unknown_driver = {NULL, true, CSUM_VERIFY, CSUM_VERIFY, false, false};
 
 static const struct quirk *quirk_of(const char *driver)
 {
@@ -270,11 +271,28 @@ static int configure(struct port *p, const struct port_config *config, bool is_v
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf = RTE_ETH_RSS_NONFRAG_IPV4_TCP;
 	}
+	p->rx_interrupts &= !quirk->no_rx_interrupts;
+	conf.intr_conf.rxq = p->rx_interrupts;
 	result = rte_eth_dev_configure(p->id, p->n_queues, p->n_queues, &conf);
 	if (result != 0)
 		return fail(result, "\"%s\" refuses %u queues: %s (DPDK said: %s)", config->device,
 			p->n_queues, strerror(-result), eal_take_words());
 	return setup_queues(p, config, &info, pool, error, error_size);
+}
+
+static int configure_and_start(struct port *p, const struct port_config *config, bool is_virtual,
+	struct rte_mempool *pool, char *error, size_t error_size)
+{
+	int result = configure(p, config, is_virtual, pool, error, error_size);
+
+	if (result != 0)
+		return result;
+	if (config->mtu != 0)
+		rte_eth_dev_set_mtu(p->id, config->mtu);
+	result = rte_eth_dev_start(p->id);
+	return result == 0 ? 0
+			   : fail(result, "\"%s\" does not start: %s (DPDK said: %s)",
+				   config->device, strerror(-result), eal_take_words());
 }
 
 // What is true of the interface below, and makes it ready.
@@ -325,17 +343,14 @@ int port_open(struct port *p, const struct port_config *config, unsigned index, 
 			p->mtu, config->device, MTU_MAX);
 		goto out;
 	}
-	result = configure(p, config, is_virtual, pool, error, error_size);
+	p->rx_interrupts = true;
+	result = configure_and_start(p, config, is_virtual, pool, error, error_size);
+	if (result != 0 && p->rx_interrupts) { // what the driver sits on may have none
+		p->rx_interrupts = false;
+		result = configure_and_start(p, config, is_virtual, pool, error, error_size);
+	}
 	if (result != 0)
 		goto out;
-	if (config->mtu != 0 && config->mtu != below.mtu)
-		rte_eth_dev_set_mtu(p->id, config->mtu);
-	result = rte_eth_dev_start(p->id);
-	if (result != 0) {
-		result = fail(result, "\"%s\" does not start: %s (DPDK said: %s)", config->device,
-			strerror(-result), eal_take_words());
-		goto out;
-	}
 	choose_mac(p);
 	log_info("open port=%s driver=%s device=%s queues=%u mtu=%u checksum=%s", p->name,
 		p->driver, config->device, p->n_queues, p->mtu, port_csum_name(p->csum));

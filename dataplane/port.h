@@ -22,6 +22,7 @@ struct port {
 	uint8_t mac
 		[6]; // what the stack uses; not the device's where the kernel has that one itself
 	enum csum_policy csum;
+	bool rx_interrupts; // a worker may sleep until a frame comes
 	char device_name[64];
 };
 

@@ -1,12 +1,14 @@
 #include "dataplane/worker_thread.h"
 
 #include "dataplane/base/log.h"
+#include "dataplane/idle.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
+#include <rte_interrupts.h>
 #include <rte_malloc.h>
 #include <rte_pause.h>
 #include <stdio.h>
@@ -22,15 +24,7 @@ LOG_MODULE("worker")
 #define RING_SIZE  1024u
 #define LAST_TURNS 4u // at exit, so that resets go out
 
-// The idle ladder: empty turns at full speed, then with pauses, then sleeping. One empty turn is enough to
-// sleep again after a wake-up; only work starts it anew.
-#define IDLE_POLLS          64u
-#define IDLE_PAUSES         32u
-#define IDLE_SLEEP_AFTER_US 100u
-#define IDLE_SLEEP_MIN_US   20u
-#define IDLE_SLEEP_MAX_US   250u
-#define IDLE_QUIET_US       100000u // after this long without work sleeps are IDLE_SLEEP_QUIET_US
-#define IDLE_SLEEP_QUIET_US 500u
+#define IDLE_PAUSES 32u // after an empty turn on that rung of the ladder
 
 // One port as this worker uses it.
 struct worker_port {
@@ -65,9 +59,9 @@ struct worker {
 
 	// per turn
 	struct dataplane_stats stats;
-	uint32_t n_empty; // turns without work in a row
-	uint32_t sleep_us;
-	uint64_t idle_since_us;
+	struct idle idle;
+	bool can_wait; // receive interrupts of all ports can end a sleep
+	bool is_armed; // and are on
 	struct worker_port ports[WORKER_MAX_PORTS];
 
 	// written by other threads
@@ -343,37 +337,84 @@ static bool has_backlog(const struct worker *w)
 	return false;
 }
 
-// After a turn without work. Sleeping is bounded by IDLE_SLEEP_MAX_US, in long quiet by IDLE_SLEEP_QUIET_US,
-// and that is how long a first packet, a request or another worker's message may wait for us.
+// --- sleeping
+
+// A wait ends with the first frame only if every queue has interrupts; a message of another worker has none.
+static bool register_interrupts(struct worker *w)
+{
+	if (!w->shared->config->adaptive || w->shared->n_workers > 1)
+		return false;
+	for (unsigned i = 0; i < w->shared->n_ports; i++) {
+		if (!w->shared->ports[i].rx_interrupts
+			|| rte_eth_dev_rx_intr_ctl_q(w->ports[i].port_id, w->ports[i].queue,
+				   RTE_EPOLL_PER_THREAD, RTE_INTR_EVENT_ADD, NULL)
+				!= 0)
+			return false;
+	}
+	return true;
+}
+
+// A driver without a switch (TAP) has them on always.
+static void switch_interrupts(struct worker *w, bool on)
+{
+	w->is_armed = on;
+	for (unsigned i = 0; i < w->shared->n_ports; i++) {
+		const struct worker_port *p = &w->ports[i];
+
+		if (on)
+			rte_eth_dev_rx_intr_enable(p->port_id, p->queue);
+		else
+			rte_eth_dev_rx_intr_disable(p->port_id, p->queue);
+	}
+}
+
+static void sleep_for(struct worker *w, uint64_t us)
+{
+	const struct timespec t = {.tv_nsec = (long)(us * 1000)};
+	struct rte_epoll_event events[WORKER_MAX_PORTS];
+
+	if (!w->can_wait || us < 1000) { // epoll counts in milliseconds
+		stat_inc(&w->stats.sleeps);
+		nanosleep(&t, NULL);
+		return;
+	}
+	// What came before they were on would raise none, so one more turn has to find nothing.
+	if (!w->is_armed) {
+		switch_interrupts(w, true);
+		return;
+	}
+	stat_inc(&w->stats.interrupt_waits);
+	rte_epoll_wait(RTE_EPOLL_PER_THREAD, events, WORKER_MAX_PORTS, (int)(us / 1000));
+}
+
+// After a turn without work.
 static void idle(struct worker *w, uint64_t now_us)
 {
 	const struct worker_app *app = w->shared->app;
-	uint64_t deadline_us, sleep_us;
-	struct timespec t = {0};
+	uint64_t deadline_us, us;
 
-	if (w->n_empty == 0) {
-		w->idle_since_us = now_us;
-		w->sleep_us = IDLE_SLEEP_MIN_US;
-	}
-	if (++w->n_empty < IDLE_POLLS)
-		return;
-	if (now_us - w->idle_since_us < IDLE_SLEEP_AFTER_US) {
+	switch (idle_step(&w->idle, now_us)) {
+	case IDLE_POLL: return;
+	case IDLE_PAUSE:
 		for (unsigned i = 0; i < IDLE_PAUSES; i++)
 			rte_pause();
 		return;
+	case IDLE_SLEEP: break;
 	}
 	if (has_backlog(w))
 		return;
 	deadline_us = RTE_MIN(net_next_deadline(w->net), app->next_deadline(w->app_state));
-	if (deadline_us <= now_us)
-		return;
-	sleep_us = RTE_MIN(deadline_us - now_us, (uint64_t)w->sleep_us);
-	w->sleep_us = now_us - w->idle_since_us > IDLE_QUIET_US
-		? IDLE_SLEEP_QUIET_US
-		: RTE_MIN(w->sleep_us * 2, IDLE_SLEEP_MAX_US);
-	t.tv_nsec = (long)(sleep_us * 1000);
-	stat_inc(&w->stats.sleeps);
-	nanosleep(&t, NULL);
+	us = idle_sleep_us(&w->idle, now_us, deadline_us, w->can_wait);
+	if (us > 0)
+		sleep_for(w, us);
+}
+
+// After a turn with work.
+static void wake_up(struct worker *w)
+{
+	idle_reset(&w->idle);
+	if (w->is_armed)
+		switch_interrupts(w, false);
 }
 
 static void loop(struct worker *w)
@@ -388,7 +429,7 @@ static void loop(struct worker *w)
 		stat_add(worked ? &w->stats.busy_cycles : &w->stats.idle_cycles, tsc - last_tsc);
 		last_tsc = tsc;
 		if (worked) {
-			w->n_empty = 0;
+			wake_up(w);
 		} else if (w->shared->config->adaptive) {
 			idle(w, now_us);
 			last_tsc = rte_rdtsc(); // time asleep is nobody's cycles
@@ -483,6 +524,7 @@ int worker_run(void *arg)
 		give_up(w, error, "the application");
 		goto out;
 	}
+	w->can_wait = register_interrupts(w);
 	atomic_store_explicit(&w->state, WORKER_RUNNING, memory_order_release);
 	loop(w);
 	app->stop(w->app_state);
