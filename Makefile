@@ -81,7 +81,7 @@ $(B)/%.o: %.c
 	$(Q)$(CCACHE) $(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 $(B)/tests/%: $(B)/tests/%.o $(B)/tests/test_support.o $(B)/tests/fake_stream.o $(B)/tests/tls_peer.o $(LIB)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PACKAGE_LIBS) -lcmocka -lpthread -lm
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PACKAGE_LIBS) -lrte_net_ring -lcmocka -lpthread -lm
 
 # libFuzzer's main, or one of ours that reads each file of a corpus once.
 $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/test_support.o $(B)/tests/fake_stream.o $(B)/tests/tls_peer.o $(LIB)

@@ -5,9 +5,8 @@
 //     until IDLE_SLEEP_AFTER_US       poll with pauses: the sibling thread of the core gets on
 //     after that                      sleep, doubling from IDLE_SLEEP_MIN_US to IDLE_SLEEP_MAX_US
 //
-// A sleep ends at the next timer, and where all ports have receive interrupts with the first frame too; then it
-// may last IDLE_WAIT_MAX_US, which only the mgmt thread's calls notice. Without them IDLE_SLEEP_MAX_US, and what the
-// kernel needs to wake a thread, is how long a first frame or another worker's message waits.
+// A sleep ends at the next timer. Where each frame can end it too (wake.h) it is long, up to IDLE_WAIT_MAX_US. Else
+// IDLE_SLEEP_MAX_US, and what the kernel needs to wake a thread, is how long a first frame waits.
 //
 // Pure; time is a parameter.
 #pragma once
@@ -19,7 +18,8 @@
 #define IDLE_SLEEP_AFTER_US 100u
 #define IDLE_SLEEP_MIN_US   20u
 #define IDLE_SLEEP_MAX_US   200u
-#define IDLE_WAIT_MAX_US    10000u
+#define IDLE_WAIT_MIN_US    1000u // the kernel counts waits in milliseconds
+#define IDLE_WAIT_MAX_US    100000u
 
 enum idle_rung {
 	IDLE_POLL,

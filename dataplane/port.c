@@ -5,12 +5,15 @@
 #include "dataplane/mbuf.h"
 #include "dataplane/netdev.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <net/if.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 LOG_MODULE("port")
 
@@ -30,19 +33,20 @@ static const struct quirk {
 	enum csum_policy csum_virtual;
 	bool own_mac; // the device's address is also that of the kernel's end of the wire
 	bool no_rx_interrupts;
+	int family; // of the socket that each queue is, 0: it is none
 } quirks[] = {
-	{"net_af_xdp",      false, CSUM_VERIFY,         CSUM_ACCEPT_PARTIAL, false, true },
-	{"net_af_packet",   false, CSUM_VERIFY,         CSUM_ACCEPT_PARTIAL, false, true },
-	{"net_tap",         false, CSUM_VERIFY,         CSUM_VERIFY,         true,  false},
-	{"net_memif",       false, CSUM_VERIFY,         CSUM_VERIFY,         false, true },
-	{"net_virtio",      false, CSUM_ACCEPT_PARTIAL, CSUM_ACCEPT_PARTIAL, false, false},
-	{"net_virtio_user", false, CSUM_ACCEPT_PARTIAL, CSUM_ACCEPT_PARTIAL, false, false},
-	{"net_null",        false, CSUM_VERIFY,         CSUM_VERIFY,         false, true },
-	{"net_ring",        false, CSUM_VERIFY,         CSUM_VERIFY,         false, true },
-	{"net_pcap",        false, CSUM_VERIFY,         CSUM_VERIFY,         false, true },
+	{"net_af_xdp",      false, CSUM_VERIFY,         CSUM_ACCEPT_PARTIAL, false, true,  AF_XDP   },
+	{"net_af_packet",   false, CSUM_VERIFY,         CSUM_ACCEPT_PARTIAL, false, true,  AF_PACKET},
+	{"net_tap",         false, CSUM_VERIFY,         CSUM_VERIFY,         true,  false, 0        },
+	{"net_memif",       false, CSUM_VERIFY,         CSUM_VERIFY,         false, true,  0        },
+	{"net_virtio",      false, CSUM_ACCEPT_PARTIAL, CSUM_ACCEPT_PARTIAL, false, false, 0        },
+	{"net_virtio_user", false, CSUM_ACCEPT_PARTIAL, CSUM_ACCEPT_PARTIAL, false, false, 0        },
+	{"net_null",        false, CSUM_VERIFY,         CSUM_VERIFY,         false, true,  0        },
+	{"net_ring",        false, CSUM_VERIFY,         CSUM_VERIFY,         false, true,  0        },
+	{"net_pcap",        false, CSUM_VERIFY,         CSUM_VERIFY,         false, true,  0        },
 };
 
-static const struct quirk unknown_driver = {NULL, true, CSUM_VERIFY, CSUM_VERIFY, false, false};
+static const struct quirk unknown_driver = {NULL, true, CSUM_VERIFY, CSUM_VERIFY, false, false, 0};
 
 static const struct quirk *quirk_of(const char *driver)
 {
@@ -52,6 +56,8 @@ static const struct quirk *quirk_of(const char *driver)
 	}
 	return &unknown_driver;
 }
+
+static bool claimed[1024]; // sockets of queues, by descriptor
 
 #define fail(result, format, ...) \
 	(snprintf(error, error_size, "port \"%s\": " format, config->name, __VA_ARGS__), (result))
@@ -216,6 +222,29 @@ static void choose_mac(struct port *p)
 	memcpy(p->mac, mac.addr_bytes, sizeof(p->mac));
 }
 
+// The drivers do not tell their sockets, but a new one of their family is theirs. -1 if there is none.
+static int claim_socket(int family)
+{
+	DIR *all = family != 0 ? opendir("/proc/self/fd") : NULL;
+	const struct dirent *entry;
+	int found = -1;
+
+	while (all != NULL && found < 0 && (entry = readdir(all)) != NULL) {
+		int fd = atoi(entry->d_name), have = 0;
+		socklen_t size = sizeof(have);
+
+		if (entry->d_name[0] != '.' && fd < (int)sizeof(claimed) && !claimed[fd]
+			&& getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &have, &size) == 0
+			&& have == family)
+			found = fd;
+	}
+	if (all != NULL)
+		closedir(all);
+	if (found >= 0)
+		claimed[found] = true;
+	return found;
+}
+
 static int setup_queues(struct port *p, const struct port_config *config,
 	const struct rte_eth_dev_info *info, struct rte_mempool *pool, char *error,
 	size_t error_size)
@@ -228,6 +257,9 @@ static int setup_queues(struct port *p, const struct port_config *config,
 	result = rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &n_rx, &n_tx);
 	for (uint16_t q = 0; q < p->n_queues && result == 0; q++) {
 		result = rte_eth_rx_queue_setup(p->id, q, n_rx, (unsigned)socket, &rx, pool);
+		p->sockets[q] = claim_socket(quirk_of(p->driver)->family);
+		if (p->sockets[q] < 0 && quirk_of(p->driver)->family != 0)
+			p->wakes = false;
 		if (result == 0)
 			result = rte_eth_tx_queue_setup(p->id, q, n_tx, (unsigned)socket, &tx);
 	}
@@ -271,8 +303,8 @@ static int configure(struct port *p, const struct port_config *config, bool is_v
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf = RTE_ETH_RSS_NONFRAG_IPV4_TCP;
 	}
-	p->rx_interrupts &= !quirk->no_rx_interrupts;
-	conf.intr_conf.rxq = p->rx_interrupts;
+	p->wakes &= !quirk->no_rx_interrupts || quirk->family != 0;
+	conf.intr_conf.rxq = p->wakes && quirk->family == 0;
 	result = rte_eth_dev_configure(p->id, p->n_queues, p->n_queues, &conf);
 	if (result != 0)
 		return fail(result, "\"%s\" refuses %u queues: %s (DPDK said: %s)", config->device,
@@ -343,10 +375,11 @@ int port_open(struct port *p, const struct port_config *config, unsigned index, 
 			p->mtu, config->device, MTU_MAX);
 		goto out;
 	}
-	p->rx_interrupts = true;
+	p->wakes = true;
+	memset(p->sockets, 0xff, sizeof(p->sockets));
 	result = configure_and_start(p, config, is_virtual, pool, error, error_size);
-	if (result != 0 && p->rx_interrupts) { // what the driver sits on may have none
-		p->rx_interrupts = false;
+	if (result != 0 && p->wakes) { // what the driver sits on may have none
+		p->wakes = false;
 		result = configure_and_start(p, config, is_virtual, pool, error, error_size);
 	}
 	if (result != 0)
@@ -367,6 +400,10 @@ void port_close(struct port *p)
 	if (!p->is_open)
 		return;
 	p->is_open = false;
+	for (uint16_t q = 0; q < p->n_queues; q++) {
+		if (p->sockets[q] >= 0)
+			claimed[p->sockets[q]] = false;
+	}
 	rte_eth_dev_info_get(p->id, &info);
 	rte_eth_dev_stop(p->id);
 	rte_eth_dev_close(p->id);

@@ -22,7 +22,8 @@ struct port {
 	uint8_t mac
 		[6]; // what the stack uses; not the device's where the kernel has that one itself
 	enum csum_policy csum;
-	bool rx_interrupts; // a worker may sleep until a frame comes
+	bool wakes; // a frame can end a worker's wait: by its queue's socket, or a receive interrupt
+	int sockets[DATAPLANE_MAX_WORKERS]; // of the queues, owned by the driver; -1: none
 	char device_name[64];
 };
 

@@ -2,13 +2,13 @@
 
 #include "dataplane/base/log.h"
 #include "dataplane/idle.h"
+#include "dataplane/wake.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
-#include <rte_interrupts.h>
 #include <rte_malloc.h>
 #include <rte_pause.h>
 #include <stdio.h>
@@ -60,8 +60,7 @@ struct worker {
 	// per turn
 	struct dataplane_stats stats;
 	struct idle idle;
-	bool can_wait; // receive interrupts of all ports can end a sleep
-	bool is_armed; // and are on
+	struct wake wake;
 	struct worker_port ports[WORKER_MAX_PORTS];
 
 	// written by other threads
@@ -166,6 +165,7 @@ static void transmit(void *arg, struct rte_mbuf **ms, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		ms[i]->port = p->port_id;
 	taken = rte_ring_enqueue_burst(p->sender->outbox, (void **)ms, n, NULL);
+	wake_ring(&p->sender->wake);
 	drop_frames(p->worker, ms + taken, n - taken);
 }
 
@@ -193,8 +193,11 @@ static bool send_outbox(struct worker *w)
 
 static void hand_over(struct worker *w, unsigned owner, struct rte_mbuf *m)
 {
-	if (rte_ring_enqueue(w->shared->workers[owner]->inbox, m) == 0) {
+	struct worker *to = w->shared->workers[owner];
+
+	if (rte_ring_enqueue(to->inbox, m) == 0) {
 		stat_inc(&w->stats.steer_handed_over);
+		wake_ring(&to->wake);
 		return;
 	}
 	stat_inc(&w->stats.steer_drop_full);
@@ -219,8 +222,48 @@ static void copy_to_others(struct worker *w, const struct rte_mbuf *m)
 	}
 }
 
+// A message for an inbox. Frames there come from a port, this does not.
+struct neighbour_news {
+	uint32_t iface;
+	uint8_t mac[6];
+	struct ip_addr addr;
+};
+
+// What the stack calls when a neighbour has answered it.
+static void tell_others(void *arg, unsigned iface, const struct ip_addr *addr, const uint8_t mac[6])
+{
+	struct worker *w = arg;
+	struct neighbour_news news = {.iface = iface, .addr = *addr};
+
+	memcpy(news.mac, mac, sizeof(news.mac));
+	for (unsigned i = 0; i < w->shared->n_workers; i++) {
+		struct rte_mbuf *m;
+
+		if (i == w->index)
+			continue;
+		m = rte_pktmbuf_alloc(w->shared->mbufs);
+		if (m == NULL) { // that worker asks by itself when it has to
+			stat_inc(&w->stats.steer_no_buffer);
+			continue;
+		}
+		m->port = RTE_MBUF_PORT_INVALID;
+		memcpy(rte_pktmbuf_append(m, sizeof(news)), &news, sizeof(news));
+		hand_over(w, i, m);
+	}
+}
+
+static void hear(struct worker *w, struct rte_mbuf *m, uint64_t now_us)
+{
+	struct neighbour_news news;
+
+	memcpy(&news, rte_pktmbuf_mtod(m, void *), sizeof(news));
+	net_hear(w->net, news.iface, &news.addr, news.mac, now_us);
+	rte_pktmbuf_free(m);
+}
+
 // Keeps in 'ms' what belongs to this worker and returns how many those are.
-static unsigned steer_frames(struct worker *w, struct rte_mbuf **ms, unsigned n)
+static unsigned steer_frames(
+	struct worker *w, const struct worker_port *p, struct rte_mbuf **ms, unsigned n)
 {
 	unsigned n_own = 0;
 
@@ -228,6 +271,7 @@ static unsigned steer_frames(struct worker *w, struct rte_mbuf **ms, unsigned n)
 		uint32_t owner = steer_owner(&w->shared->steer,
 			bytes_of(rte_pktmbuf_mtod(ms[i], void *), rte_pktmbuf_data_len(ms[i])));
 
+		ms[i]->port = p->port_id; // not every driver sets it
 		if (owner == STEER_EVERYBODY)
 			copy_to_others(w, ms[i]);
 		if (owner == w->index || owner == STEER_EVERYBODY)
@@ -247,7 +291,7 @@ static bool receive_port(struct worker *w, struct worker_port *p, uint64_t now_u
 		return false;
 	stat_add(&w->stats.rx_packets, n);
 	if (w->shared->n_workers > 1)
-		n = steer_frames(w, ms, n);
+		n = steer_frames(w, p, ms, n);
 	net_input(w->net, p->iface, ms, n, now_us);
 	return true;
 }
@@ -255,15 +299,21 @@ static bool receive_port(struct worker *w, struct worker_port *p, uint64_t now_u
 static bool receive_inbox(struct worker *w, uint64_t now_us)
 {
 	struct rte_mbuf *ms[BURST];
-	unsigned n = rte_ring_dequeue_burst(w->inbox, (void **)ms, BURST, NULL);
+	unsigned n = rte_ring_dequeue_burst(w->inbox, (void **)ms, BURST, NULL), first = 0;
 
-	// Runs of frames from the same port go on together.
-	for (unsigned first = 0, i = 1; first < n; i++) {
-		if (i < n && ms[i]->port == ms[first]->port)
+	while (first < n) {
+		unsigned end = first + 1;
+
+		if (ms[first]->port == RTE_MBUF_PORT_INVALID) {
+			hear(w, ms[first++], now_us);
 			continue;
-		net_input(
-			w->net, port_of(w, ms[first]->port)->iface, ms + first, i - first, now_us);
-		first = i;
+		}
+		// Runs of frames from the same port go on together.
+		while (end < n && ms[end]->port == ms[first]->port)
+			end++;
+		net_input(w->net, port_of(w, ms[first]->port)->iface, ms + first, end - first,
+			now_us);
+		first = end;
 	}
 	return n > 0;
 }
@@ -291,6 +341,7 @@ void worker_call(struct worker *w, worker_call_fn *fn, void *arg)
 
 	pthread_mutex_lock(&w->callers);
 	atomic_store_explicit(&w->request, &r, memory_order_release);
+	wake_ring(&w->wake);
 	while (!atomic_load_explicit(&r.done, memory_order_acquire)) {
 		nanosleep(&pause, NULL);
 		if (!logged && worker_shared_now(w->shared) - posted_us > 1000000) {
@@ -339,52 +390,34 @@ static bool has_backlog(const struct worker *w)
 
 // --- sleeping
 
-// A wait ends with the first frame only if every queue has interrupts; a message of another worker has none.
-static bool register_interrupts(struct worker *w)
+static void prepare_to_wait(struct worker *w)
 {
-	if (!w->shared->config->adaptive || w->shared->n_workers > 1)
-		return false;
-	for (unsigned i = 0; i < w->shared->n_ports; i++) {
-		if (!w->shared->ports[i].rx_interrupts
-			|| rte_eth_dev_rx_intr_ctl_q(w->ports[i].port_id, w->ports[i].queue,
-				   RTE_EPOLL_PER_THREAD, RTE_INTR_EVENT_ADD, NULL)
-				!= 0)
-			return false;
-	}
-	return true;
-}
-
-// A driver without a switch (TAP) has them on always.
-static void switch_interrupts(struct worker *w, bool on)
-{
-	w->is_armed = on;
+	w->wake.complete = w->shared->config->adaptive && wake_add_doorbell(&w->wake);
 	for (unsigned i = 0; i < w->shared->n_ports; i++) {
 		const struct worker_port *p = &w->ports[i];
+		const struct port *port = &w->shared->ports[i];
 
-		if (on)
-			rte_eth_dev_rx_intr_enable(p->port_id, p->queue);
-		else
-			rte_eth_dev_rx_intr_disable(p->port_id, p->queue);
+		if (p->queue == UINT16_MAX || !w->wake.complete)
+			continue;
+		w->wake.complete = port->wakes
+			&& wake_add_queue(&w->wake, p->port_id, p->queue, port->sockets[p->queue]);
 	}
 }
 
 static void sleep_for(struct worker *w, uint64_t us)
 {
 	const struct timespec t = {.tv_nsec = (long)(us * 1000)};
-	struct rte_epoll_event events[WORKER_MAX_PORTS];
 
-	if (!w->can_wait || us < 1000) { // epoll counts in milliseconds
+	if (!w->wake.complete || us < IDLE_WAIT_MIN_US) {
 		stat_inc(&w->stats.sleeps);
 		nanosleep(&t, NULL);
-		return;
+	} else if (!w->wake.armed) {
+		// What came before rings no bell: one more turn has to find nothing.
+		wake_arm(&w->wake);
+	} else {
+		stat_inc(&w->stats.waits);
+		wake_wait(&w->wake, us);
 	}
-	// What came before they were on would raise none, so one more turn has to find nothing.
-	if (!w->is_armed) {
-		switch_interrupts(w, true);
-		return;
-	}
-	stat_inc(&w->stats.interrupt_waits);
-	rte_epoll_wait(RTE_EPOLL_PER_THREAD, events, WORKER_MAX_PORTS, (int)(us / 1000));
 }
 
 // After a turn without work.
@@ -404,17 +437,17 @@ static void idle(struct worker *w, uint64_t now_us)
 	if (has_backlog(w))
 		return;
 	deadline_us = RTE_MIN(net_next_deadline(w->net), app->next_deadline(w->app_state));
-	us = idle_sleep_us(&w->idle, now_us, deadline_us, w->can_wait);
+	us = idle_sleep_us(&w->idle, now_us, deadline_us, w->wake.complete);
 	if (us > 0)
 		sleep_for(w, us);
 }
 
 // After a turn with work.
-static void wake_up(struct worker *w)
+static void stay_awake(struct worker *w)
 {
 	idle_reset(&w->idle);
-	if (w->is_armed)
-		switch_interrupts(w, false);
+	if (w->wake.armed)
+		wake_disarm(&w->wake);
 }
 
 static void loop(struct worker *w)
@@ -429,7 +462,7 @@ static void loop(struct worker *w)
 		stat_add(worked ? &w->stats.busy_cycles : &w->stats.idle_cycles, tsc - last_tsc);
 		last_tsc = tsc;
 		if (worked) {
-			wake_up(w);
+			stay_awake(w);
 		} else if (w->shared->config->adaptive) {
 			idle(w, now_us);
 			last_tsc = rte_rdtsc(); // time asleep is nobody's cycles
@@ -453,6 +486,8 @@ static int start_net(struct worker *w, uint64_t now_us)
 		.port_value = (uint16_t)w->index,
 		.max_mbufs_held = s->max_mbufs_held,
 		.stats = &w->stats,
+		.tell = s->n_workers > 1 ? tell_others : NULL,
+		.tell_arg = w,
 		.quiet = w->index != 0,
 	};
 
@@ -524,7 +559,7 @@ int worker_run(void *arg)
 		give_up(w, error, "the application");
 		goto out;
 	}
-	w->can_wait = register_interrupts(w);
+	prepare_to_wait(w);
 	atomic_store_explicit(&w->state, WORKER_RUNNING, memory_order_release);
 	loop(w);
 	app->stop(w->app_state);
@@ -548,6 +583,7 @@ struct worker *worker_new(struct worker_shared *shared, unsigned index)
 	w->shared = shared;
 	w->index = index;
 	w->state = WORKER_STARTING;
+	wake_init(&w->wake); // without a doorbell it only sleeps shorter
 	pthread_mutex_init(&w->callers, NULL);
 	snprintf(name, sizeof(name), "inbox%u", index);
 	w->inbox = rte_ring_create(name, RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
@@ -580,6 +616,7 @@ void worker_free(struct worker **wp)
 		for (; p->backlog_head != p->backlog_tail; p->backlog_head++)
 			rte_pktmbuf_free(p->backlog[p->backlog_head & (BACKLOG - 1)]);
 	}
+	wake_fini(&w->wake);
 	free_ring(w->inbox);
 	free_ring(w->outbox);
 	pthread_mutex_destroy(&w->callers);

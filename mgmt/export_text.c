@@ -12,7 +12,14 @@ const char *const metric_kind_names[] = {
 
 bool stat_is_by_worker(const char *name)
 {
-	return strcmp(name, "busy_cycles") == 0 || strcmp(name, "idle_cycles") == 0;
+	static const char *const names[] = {"busy_cycles", "idle_cycles", "neigh_entries",
+		"tcp_active_opens", "tcp_passive_opens"};
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return false;
 }
 
 void export_buffer_free(struct export_buffer *b)

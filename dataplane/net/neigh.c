@@ -239,7 +239,15 @@ static void flush_pending(struct neigh *n)
 	n->n_pending = 0;
 }
 
-void neigh_learn(
+// Announcements come to every worker; an answer is believed only by the one that asked.
+static void tell(struct net *net, const struct neigh *n)
+{
+	if (net->tell != NULL)
+		net->tell(net->tell_arg, (unsigned)(n->iface - net->ifaces), &n->addr, n->mac);
+}
+
+// Returns true if that was news.
+static bool learn(
 	struct net *net, struct neigh *n, const uint8_t mac[6], bool confirmed, uint64_t now_us)
 {
 	bool known = n->state != NEIGH_ASKING && n->state != NEIGH_FAILED;
@@ -253,6 +261,25 @@ void neigh_learn(
 	else if (!known || moved)
 		set_state(net, n, NEIGH_STALE, now_us);
 	flush_pending(n);
+	return !known || moved;
+}
+
+void neigh_learn(
+	struct net *net, struct neigh *n, const uint8_t mac[6], bool confirmed, uint64_t now_us)
+{
+	bool asked = confirmed || n->state == NEIGH_ASKING;
+
+	if (learn(net, n, mac, confirmed, now_us) && asked)
+		tell(net, n);
+}
+
+void net_hear(struct net *net, unsigned iface, const struct ip_addr *addr, const uint8_t mac[6],
+	uint64_t now_us)
+{
+	if (iface >= net->n_ifaces)
+		return;
+	stat_inc(&net->stats->neigh_heard);
+	learn(net, neigh_get(net, &net->ifaces[iface], addr, now_us), mac, true, now_us);
 }
 
 enum net_drop neigh_advertise(struct net *net, struct neigh *n, const uint8_t *mac, bool solicited,
@@ -268,6 +295,8 @@ enum net_drop neigh_advertise(struct net *net, struct neigh *n, const uint8_t *m
 		memcpy(n->mac, mac, sizeof(n->mac));
 		set_state(net, n, solicited ? NEIGH_REACHABLE : NEIGH_STALE, now_us);
 		flush_pending(n);
+		if (solicited)
+			tell(net, n);
 		return NET_PASS;
 	}
 	moved = mac != NULL && !wire_mac_equal(n->mac, mac);
@@ -285,5 +314,7 @@ enum net_drop neigh_advertise(struct net *net, struct neigh *n, const uint8_t *m
 		set_state(net, n, NEIGH_REACHABLE, now_us);
 	else if (moved)
 		set_state(net, n, NEIGH_STALE, now_us);
+	if (moved && solicited)
+		tell(net, n);
 	return NET_PASS;
 }

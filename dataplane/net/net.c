@@ -56,6 +56,8 @@ struct net *net_new(const struct net_config *config, uint64_t now_us)
 	net->stats = config->stats;
 	net->secret = config->secret;
 	net->quiet = config->quiet;
+	net->tell = config->tell;
+	net->tell_arg = config->tell_arg;
 	token_bucket_init(&net->icmp_bucket, ICMP_RATE, ICMP_BURST, now_us);
 	token_bucket_init(&net->arp_bucket, ARP_RATE, ARP_BURST, now_us);
 	neigh_init(net);

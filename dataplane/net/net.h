@@ -48,6 +48,10 @@ struct iface_config {
 	void *transmit_arg;
 };
 
+// A neighbour answered our question: it is at 'mac'. 'iface' counts from 0 in the order of net_add_iface().
+typedef void net_tell_fn(
+	void *arg, unsigned iface, const struct ip_addr *addr, const uint8_t mac[6]);
+
 struct net_config {
 	struct rte_mempool *mbufs; // for everything sent; received mbufs come from anywhere
 	struct hash_key
@@ -62,6 +66,8 @@ struct net_config {
 		max_mbufs_held; // in all receive and send queues together; 0: three quarters of the pool
 	struct dataplane_stats *stats;  // borrowed for the net's life
 	const struct tcp_settings *tcp; // NULL: defaults; copied
+	net_tell_fn *tell; // so that other nets with the same interfaces need not ask; NULL: nobody
+	void *tell_arg;
 	bool quiet; // another net answers ARP and ND for the same addresses and announces them; this one
 		// learns only
 };
@@ -81,6 +87,10 @@ struct iface *net_add_iface(struct net *net, const struct iface_config *config);
 // Takes every mbuf of 'ms': frames as they came from the wire, one segment each.
 void net_input(
 	struct net *net, struct iface *in, struct rte_mbuf **ms, unsigned n, uint64_t now_us);
+
+// What another net with the same interfaces has told by its net_tell_fn. It is as good as an answer of our own.
+void net_hear(struct net *net, unsigned iface, const struct ip_addr *addr, const uint8_t mac[6],
+	uint64_t now_us);
 
 // Runs timers, tells owners of streams what happened, sends what is to be sent. To be called once each
 // loop turn, after net_input(). Returns true if it did anything.

@@ -146,6 +146,8 @@ struct net {
 	struct tcp *tcp;
 	struct hash_key secret;
 	bool quiet;
+	net_tell_fn *tell;
+	void *tell_arg;
 
 	unsigned n_ifaces;
 	bool announced;

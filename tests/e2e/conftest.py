@@ -1,6 +1,7 @@
 """Fixtures: the lab, its services, and a gateway in it.
 
-The gateway runs on the last core, everything else on the others. Nothing here waits for a time: wait_for() waits for a
+The gateway runs on the last core, everything else on the others; with WORKERS=n it has n workers on the last n cores,
+which then are everybody's. Nothing here waits for a time: wait_for() waits for a
 condition and fails when a generous bound is over.
 """
 
@@ -25,6 +26,7 @@ from tests.lab import netns, service  # noqa: E402
 BUILD = ROOT / "build" / os.environ.get("VARIANT", "release")
 LAB = os.environ.get("LAB_NAME", "pg")
 GATEWAY = "10.77.1.254"
+CORES = sorted(os.sched_getaffinity(0))  # before the fixture 'core' leaves one to the gateway
 HTTP, HTTPS = 8080, 8443
 
 
@@ -221,8 +223,18 @@ class Response:
             self.body = stream.read(int(self.headers["content-length"]))
 
 
+def cores_of_workers(n):
+    """The cores of a gateway with 'n' workers, as its configuration says it."""
+    if len(CORES) < n:
+        pytest.skip(f"{n} workers need {n} cores")
+    return ",".join(str(c) for c in CORES[-n:])
+
+
 @pytest.fixture(scope="session")
 def core():
+    workers = int(os.environ.get("WORKERS", "1"))
+    if workers > 1:
+        return cores_of_workers(workers)
     rest = {int(c) for c in script("lab", "core", "rest").split(",")}
     gateway = script("lab", "core", "gateway")
     os.sched_setaffinity(0, rest)

@@ -399,7 +399,54 @@ static void a_quiet_net_learns_but_neither_announces_nor_answers(void)
 	assert_int_equal(rig_stop(), 0);
 }
 
-TESTS(TEST(addresses_are_announced_twice_and_the_gateway_is_asked_for),
+static unsigned n_told;
+
+static void on_tell(void *arg, unsigned iface, const struct ip_addr *addr, const uint8_t mac[6])
+{
+	assert_ptr_equal(arg, &n_told);
+	assert_int_equal(iface, 0);
+	assert_int_equal(ip_addr_v4(addr), rig_ip("10.0.0.2"));
+	assert_memory_equal(mac, rig_peer_mac, 6);
+	n_told++;
+}
+
+static void what_was_asked_for_is_told_to_others_once(void)
+{
+	start_quiet();
+	n_told = 0;
+	rig.net->tell = on_tell;
+	rig.net->tell_arg = &n_told;
+	assert_int_equal(send_to("10.0.0.2"), 0);
+	peer_replies(rig_peer_mac);
+	assert_int_equal(n_told, 1);
+	peer_replies(rig_peer_mac); // no news
+	rig_receive(rig_arp(        // everybody gets an announcement by itself
+		&frame, rig_broadcast_mac, RTE_ARP_OP_REQUEST, other_mac, "10.0.0.2", "10.0.0.2"));
+	assert_int_equal(n_told, 1);
+	assert_int_equal(rig_stop(), 0);
+}
+
+static void what_is_heard_needs_no_question(void)
+{
+	struct ip_addr peer = ip_addr_of_v4(rig_ip("10.0.0.2"));
+
+	start_quiet();
+	net_hear(rig.net, 0, &peer, rig_peer_mac, rig.now_us);
+	net_hear(rig.net, 1, &peer, rig_peer_mac, rig.now_us); // there is no such interface
+	assert_int_equal(rig.stats.neigh_heard, 1);
+	assert_int_equal(send_to("10.0.0.2"), 0);
+	assert_int_equal(rig.n_sent, 1);
+	assert_memory_equal(rig.sent[0].data, rig_peer_mac, 6);
+	assert_int_equal(rig_sent_ip4(0)->dst_addr, rig_ip("10.0.0.2"));
+	net_hear(rig.net, 0, &peer, other_mac, rig.now_us);
+	assert_int_equal(rig.stats.neigh_changed, 1);
+	assert_int_equal(send_to("10.0.0.2"), 0);
+	assert_memory_equal(rig.sent[1].data, other_mac, 6);
+	assert_int_equal(rig_stop(), 0);
+}
+
+TESTS(TEST(what_was_asked_for_is_told_to_others_once), TEST(what_is_heard_needs_no_question),
+	TEST(addresses_are_announced_twice_and_the_gateway_is_asked_for),
 	TEST(a_question_for_us_is_answered_and_introduces_the_asker),
 	TEST(a_probe_without_sender_is_answered_and_teaches_nothing),
 	TEST(packets_wait_for_an_unknown_neighbour_and_leave_in_order),

@@ -1,0 +1,113 @@
+#include "dataplane/wake.h"
+
+#include <errno.h>
+#include <rte_ethdev.h>
+#include <rte_interrupts.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define MAX_EVENTS (WAKE_MAX_PORTS + 1)
+
+int wake_init(struct wake *w)
+{
+	*w = (struct wake){.doorbell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+	return w->doorbell >= 0 ? 0 : -errno;
+}
+
+void wake_fini(struct wake *w)
+{
+	if (w->doorbell >= 0)
+		close(w->doorbell);
+	w->doorbell = -1;
+}
+
+// DPDK keeps the event by reference, so it lives as long as the thread.
+static bool add_descriptor(int fd)
+{
+	static _Thread_local struct rte_epoll_event events[MAX_EVENTS];
+	static _Thread_local unsigned n;
+	struct rte_epoll_event *e;
+
+	if (n == MAX_EVENTS)
+		return false;
+	e = &events[n];
+	*e = (struct rte_epoll_event){.epdata.event = EPOLLIN};
+	if (rte_epoll_ctl(RTE_EPOLL_PER_THREAD, EPOLL_CTL_ADD, fd, e) != 0)
+		return false;
+	n++;
+	return true;
+}
+
+bool wake_add_doorbell(struct wake *w)
+{
+	return add_descriptor(w->doorbell);
+}
+
+bool wake_add_queue(struct wake *w, uint16_t port_id, uint16_t queue, int fd)
+{
+	bool done = fd >= 0 ? add_descriptor(fd)
+			    : rte_eth_dev_rx_intr_ctl_q(port_id, queue, RTE_EPOLL_PER_THREAD,
+				      RTE_INTR_EVENT_ADD, NULL)
+			== 0;
+
+	if (!done || w->n_queues == WAKE_MAX_PORTS)
+		return false;
+	w->queues[w->n_queues++] =
+		(struct wake_queue){.port_id = port_id, .queue = queue, .has_interrupt = fd < 0};
+	return true;
+}
+
+// A driver without a switch (TAP) has them on always.
+static void switch_interrupts(struct wake *w, bool on)
+{
+	for (unsigned i = 0; i < w->n_queues; i++) {
+		const struct wake_queue *q = &w->queues[i];
+
+		if (!q->has_interrupt)
+			continue;
+		if (on)
+			rte_eth_dev_rx_intr_enable(q->port_id, q->queue);
+		else
+			rte_eth_dev_rx_intr_disable(q->port_id, q->queue);
+	}
+}
+
+void wake_arm(struct wake *w)
+{
+	w->armed = true;
+	switch_interrupts(w, true);
+	// Before the turn that looks once more, as others ring after they have put something there.
+	atomic_store(&w->asleep, true);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+void wake_disarm(struct wake *w)
+{
+	w->armed = false;
+	atomic_store_explicit(&w->asleep, false, memory_order_relaxed);
+	switch_interrupts(w, false);
+}
+
+void wake_wait(struct wake *w, uint64_t most_us)
+{
+	struct rte_epoll_event events[MAX_EVENTS];
+	uint64_t rings;
+
+	rte_epoll_wait(RTE_EPOLL_PER_THREAD, events, MAX_EVENTS, (int)(most_us / 1000));
+	wake_disarm(w);
+	if (read(w->doorbell, &rings, sizeof(rings)) < 0)
+		return; // nobody rang
+}
+
+void wake_ring(struct wake *w)
+{
+	const uint64_t one = 1;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!atomic_load_explicit(&w->asleep, memory_order_relaxed)
+		|| !atomic_exchange(&w->asleep, false))
+		return;
+	if (write(w->doorbell, &one, sizeof(one)) < 0)
+		return; // it is full: rung already
+}

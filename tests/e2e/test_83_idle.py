@@ -1,0 +1,65 @@
+"""A gateway that nobody talks to leaves the core to others, and wakes up."""
+
+import os
+import pathlib
+import subprocess
+import time
+
+import pytest
+
+from tests.e2e.conftest import GATEWAY, HTTP, LAB, Client, wait_for
+from tests.lab import netns
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def share_of_core(pid, seconds=2):
+    began, cpu = time.monotonic(), cpu_seconds(pid)
+    time.sleep(seconds)  # what is measured is this period, whatever length it really has
+    return (cpu_seconds(pid) - cpu) / (time.monotonic() - began)
+
+
+@pytest.mark.skipif(os.environ.get("VARIANT", "release") != "release", reason="a sanitizer's cycles are not ours")
+def test_an_idle_gateway_uses_less_than_a_twentieth_of_a_core(gateway, client, services):
+    assert client.status(f"http://shop.example:{HTTP}/checkout") == 200
+    wait_for(lambda: share_of_core(gateway.process.pid) < 0.05, "the gateway is idle", bound=30)
+    before = gateway.metrics()
+    wait_for(
+        lambda: gateway.metrics().sum("pollgate_waits_total") > before.sum("pollgate_waits_total") + 20,
+        "the worker waits",
+    )
+    assert client.status(f"http://shop.example:{HTTP}/checkout") == 200
+    after = gateway.metrics()
+    assert after.sum("pollgate_busy_cycles_total") > before.sum("pollgate_busy_cycles_total")
+    assert after.sum("pollgate_idle_cycles_total") > before.sum("pollgate_idle_cycles_total")
+
+
+TAP_ONLY = """\
+apiVersion: pollgate.dev/v1alpha1
+kind: Appliance
+metadata: {{name: istio-ingressgateway, namespace: istio-system, labels: {{istio: ingressgateway}}}}
+spec:
+  workers: {{cores: "{core}", idle: adaptive}}
+  memory: {{limit: 200Mi, hugepages: prefer}}
+  ports:
+    - {{name: external, driver: tap, interface: ti, addressing: own, addresses: [10.77.1.254/24]}}
+  management: {{socket: {run}/mgmt.sock, metrics: 127.0.0.1:15090, health: 127.0.0.1:15021}}
+"""
+
+
+def test_receive_interrupts_end_a_sleep(new_gateway, core, tmp_path):
+    appliance = TAP_ONLY.format(core=core, run=tmp_path / "gateway-0")
+    gateway = new_gateway(replace={"appliance.yaml": appliance})
+    with netns.inside(f"{LAB}-gw"):
+        subprocess.run(["ip", "addr", "add", "10.77.1.1/24", "dev", "ti"], check=True)
+        subprocess.run(["ip", "link", "set", "ti", "up"], check=True)
+    client = Client(gateway.config / "ca.crt")
+    wait_for(lambda: gateway.metrics().sum("pollgate_waits_total") > 20, "the worker waits")
+    for _ in range(20):
+        assert client.status(f"http://{GATEWAY}:{HTTP}/nothing", namespace="gw") == 404
+    assert gateway.stop() == 0

@@ -1,0 +1,395 @@
+// Two real workers on one port with one queue, each on its thread; the test is the wire, and a third thread
+// keeps calling them as mgmt does. Run it under ThreadSanitizer: make tsan.
+//
+//     the test --> rx ring --> worker 0 --(inbox)--> worker 1
+//              <-- tx ring <-- worker 0 <--(outbox)-- worker 1
+
+#include "dataplane/base/list.h"
+#include "dataplane/mbuf.h"
+#include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/tcp_csum.h"
+#include "dataplane/tcp/tcp_wire.h"
+#include "dataplane/worker_thread.h"
+#include "tests/test_support.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <rte_arp.h>
+#include <rte_cycles.h>
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
+#include <rte_ip.h>
+#include <sched.h>
+#include <string.h>
+
+#define N_WORKERS     2u
+#define N_CONNECTIONS 128u
+#define PORT          80u
+#define FIRST_PORT    10000u
+#define ISS           5000u
+#define OURS          0x0100000au // 10.0.0.1 as it stands in memory
+#define PEER          0x0200000au
+
+static const uint8_t own_mac[6] = {2, 0, 0, 0, 0, 1}, peer_mac[6] = {2, 0, 0, 0, 0, 2};
+
+static struct rte_ring *to_workers, *from_workers;
+static struct rte_mempool *pool;
+static struct worker_shared shared;
+static struct worker *workers[N_WORKERS];
+static pthread_t threads[N_WORKERS];
+
+// --- the application: it sends back what it gets
+
+struct echo {
+	struct tcp_listener *listener;
+	unsigned n_accepted;
+	unsigned n_calls;
+};
+
+static void on_event(void *owner, struct stream *s, unsigned events, uint64_t now_us)
+{
+	struct bytes b;
+
+	(void)owner;
+	(void)now_us;
+	while ((b = stream_peek(s)).len > 0) {
+		stream_write(s, b, false);
+		stream_consume(s, b.len);
+	}
+	if (events & STREAM_CLOSED || stream_read_ended(s))
+		stream_close(&s);
+}
+
+static bool on_accept(void *arg, struct stream *s, uint64_t now_us)
+{
+	struct echo *e = arg;
+
+	(void)now_us;
+	e->n_accepted++;
+	stream_set_owner(s, on_event, NULL);
+	return true;
+}
+
+static struct tcp_listener *listen_on(struct worker *w, struct echo *e, uint16_t port)
+{
+	return tcp_listen(worker_net(w),
+		&(struct tcp_listen_options){.local = {.port = port},
+			.max_half_open = 256,
+			.accept = on_accept,
+			.arg = e});
+}
+
+static int app_start(void *arg, struct worker *w, void **state, uint64_t now_us)
+{
+	static struct echo echoes[N_WORKERS];
+	struct echo *e = &echoes[worker_index(w)];
+
+	(void)arg;
+	(void)now_us;
+	*e = (struct echo){.listener = listen_on(w, e, PORT)};
+	*state = e;
+	return e->listener != NULL ? 0 : -1;
+}
+
+static bool app_turn(void *state, uint64_t now_us)
+{
+	(void)state;
+	(void)now_us;
+	return false;
+}
+
+static uint64_t app_next_deadline(void *state)
+{
+	(void)state;
+	return UINT64_MAX;
+}
+
+static void app_stop(void *state)
+{
+	(void)state;
+}
+
+// --- the machine
+
+static void *run_worker(void *arg)
+{
+	rte_thread_register();
+	worker_run(arg);
+	rte_thread_unregister();
+	return NULL;
+}
+
+static void start(void)
+{
+	static const struct worker_app app = {
+		app_start, app_turn, app_next_deadline, app_stop, NULL};
+	static struct dataplane_config config = {
+		.adaptive = true, .n_ports = 1, .ports = {{.name = "wire", .n_addresses = 1}}};
+	static struct port port;
+	char error[256];
+	int id;
+
+	test_eal_init();
+	pool = mbuf_pool_new(8191, MBUF_PACKED, error, sizeof(error));
+	to_workers = rte_ring_create("rx", 1024, SOCKET_ID_ANY, 0);
+	from_workers = rte_ring_create("tx", 4096, SOCKET_ID_ANY, 0);
+	assert_non_null(pool);
+	id = rte_eth_from_rings("wire", &to_workers, 1, &from_workers, 1, SOCKET_ID_ANY);
+	assert_true(id >= 0);
+	assert_int_equal(rte_eth_dev_configure((uint16_t)id, 1, 1, &(struct rte_eth_conf){0}), 0);
+	assert_int_equal(rte_eth_rx_queue_setup((uint16_t)id, 0, 1024, 0, NULL, pool), 0);
+	assert_int_equal(rte_eth_tx_queue_setup((uint16_t)id, 0, 1024, 0, NULL), 0);
+	assert_int_equal(rte_eth_dev_start((uint16_t)id), 0);
+	config.ports[0].addresses[0] = ip_addr_of_v4(OURS);
+	config.ports[0].prefix_len[0] = 24;
+	port = (struct port){.name = "wire",
+		.id = (uint16_t)id,
+		.n_queues = 1,
+		.mtu = 1500,
+		.csum = CSUM_VERIFY};
+	memcpy(port.mac, own_mac, sizeof(port.mac));
+	shared = (struct worker_shared){
+		.app = &app,
+		.config = &config,
+		.ports = &port,
+		.n_ports = 1,
+		.mbufs = pool,
+		.secret = {3, 4},
+		.max_connections = 1000,
+		.max_time_wait = 1000,
+		.max_mbufs_held = 2000,
+		.tsc_start = rte_rdtsc(),
+		.us_per_cycle = (UINT64_C(1000000) << WORKER_US_SHIFT) / rte_get_tsc_hz(),
+		.workers = workers,
+		.n_workers = N_WORKERS,
+	};
+	steer_init(&shared.steer, &shared.secret, N_WORKERS, 16384, 65535);
+	for (unsigned i = 0; i < N_WORKERS; i++) {
+		workers[i] = worker_new(&shared, i);
+		assert_non_null(workers[i]);
+	}
+	for (unsigned i = 0; i < N_WORKERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, run_worker, workers[i]), 0);
+	for (unsigned i = 0; i < N_WORKERS; i++) {
+		while (worker_state(workers[i]) == WORKER_STARTING)
+			sched_yield();
+		assert_int_equal(worker_state(workers[i]), WORKER_RUNNING);
+	}
+}
+
+static void stop(void)
+{
+	struct rte_mbuf *m;
+
+	shared.stop = true;
+	for (unsigned i = 0; i < N_WORKERS; i++)
+		pthread_join(threads[i], NULL);
+	for (unsigned i = 0; i < N_WORKERS; i++)
+		worker_free(&workers[i]);
+	while (rte_ring_dequeue(from_workers, (void **)&m) == 0)
+		rte_pktmbuf_free(m);
+	assert_int_equal(rte_mempool_in_use_count(pool), 0);
+}
+
+// --- the wire
+
+static void send_frame(const uint8_t *bytes, size_t len)
+{
+	struct rte_mbuf *m;
+
+	while ((m = rte_pktmbuf_alloc(pool)) == NULL)
+		sched_yield();
+	memcpy(rte_pktmbuf_append(m, (uint16_t)len), bytes, len);
+	while (rte_ring_enqueue(to_workers, m) != 0)
+		sched_yield();
+}
+
+static void send_segment(uint16_t from, uint8_t flags, uint32_t seq, uint32_t ack, const char *data)
+{
+	uint8_t f[256] = {0}, *ip = f + 14, *h = ip + 20, *p;
+	const uint32_t src = PEER, dst = OURS;
+	const struct ip_addr here = ip_addr_of_v4(OURS), peer = ip_addr_of_v4(PEER);
+	size_t len = 20 + strlen(data);
+	uint16_t sum;
+
+	memcpy(f, own_mac, 6);
+	memcpy(f + 6, peer_mac, 6);
+	f[12] = 0x08;
+	ip[0] = 0x45;
+	tcp_put_be16(ip + 2, (uint16_t)(20 + len));
+	ip[8] = 64;
+	ip[9] = IPPROTO_TCP;
+	memcpy(ip + 12, &src, 4);
+	memcpy(ip + 16, &dst, 4);
+	sum = (uint16_t)~rte_raw_cksum(ip, 20);
+	memcpy(ip + 10, &sum, 2);
+	p = tcp_put_be16(h, from);
+	p = tcp_put_be16(p, PORT);
+	p = tcp_put_be32(p, seq);
+	p = tcp_put_be32(p, ack);
+	p = tcp_put_u8(p, 5 << 4);
+	p = tcp_put_u8(p, flags);
+	tcp_put_be16(p, 0xffff);
+	memcpy(h + 20, data, strlen(data));
+	sum = (uint16_t)~csum_fold(
+		csum_add(h, len, csum_pseudo(&peer, &here) + csum_len((uint32_t)len)));
+	memcpy(h + 16, &sum, 2);
+	send_frame(f, 34 + len);
+}
+
+static void send_arp(uint16_t opcode)
+{
+	uint8_t f[42] = {0};
+	struct rte_arp_hdr arp = {
+		.arp_hardware = RTE_BE16(RTE_ARP_HRD_ETHER),
+		.arp_protocol = RTE_BE16(RTE_ETHER_TYPE_IPV4),
+		.arp_hlen = 6,
+		.arp_plen = 4,
+		.arp_opcode = rte_cpu_to_be_16(opcode),
+		.arp_data = {.arp_sip = PEER, .arp_tip = OURS},
+	};
+
+	memcpy(arp.arp_data.arp_sha.addr_bytes, peer_mac, 6);
+	memcpy(f, own_mac, 6);
+	memcpy(f + 6, peer_mac, 6);
+	f[12] = 0x08;
+	f[13] = 0x06;
+	memcpy(f + 14, &arp, sizeof(arp));
+	send_frame(f, sizeof(f));
+}
+
+// What the wire has seen of each connection.
+static struct {
+	bool established;
+	bool echoed;
+	bool finished;
+} seen[N_CONNECTIONS];
+static unsigned n_arp_replies;
+
+static void answer_segment(const struct rte_tcp_hdr *h, size_t len)
+{
+	uint16_t to = rte_be_to_cpu_16(h->dst_port);
+	uint32_t seq = rte_be_to_cpu_32(h->sent_seq);
+	unsigned i = to - FIRST_PORT;
+	size_t header_len = (h->data_off >> 4) * 4u;
+
+	assert_true(i < N_CONNECTIONS && (h->tcp_flags & RTE_TCP_RST_FLAG) == 0);
+	if (h->tcp_flags & RTE_TCP_SYN_FLAG) {
+		seen[i].established = true;
+		send_segment(to, RTE_TCP_ACK_FLAG, ISS + 1, seq + 1, "hello");
+	} else if (len > header_len) {
+		assert_memory_equal((const char *)h + header_len, "hello", 5);
+		seen[i].echoed = true;
+		send_segment(to, RTE_TCP_ACK_FLAG | RTE_TCP_FIN_FLAG, ISS + 6, seq + 5, "");
+	}
+	if (h->tcp_flags & RTE_TCP_FIN_FLAG) {
+		seen[i].finished = true;
+		send_segment(to, RTE_TCP_ACK_FLAG, ISS + 7, seq + 1, "");
+	}
+}
+
+// Looks at what the workers sent, and answers as a peer. Returns false if there was nothing.
+static bool serve_wire(void)
+{
+	struct rte_mbuf *m;
+	const uint8_t *f;
+
+	if (rte_ring_dequeue(from_workers, (void **)&m) != 0)
+		return false;
+	f = rte_pktmbuf_mtod(m, const uint8_t *);
+	if (f[13] == 0x06) {
+		const struct rte_arp_hdr *arp = (const void *)(f + 14);
+
+		if (arp->arp_opcode == RTE_BE16(RTE_ARP_OP_REPLY))
+			n_arp_replies++;
+		else if (arp->arp_data.arp_tip == PEER)
+			send_arp(RTE_ARP_OP_REPLY);
+	} else {
+		answer_segment((const void *)(f + 34), m->data_len - 34u);
+	}
+	rte_pktmbuf_free(m);
+	return true;
+}
+
+#define serve_until(condition)         \
+	do {                           \
+		if (!serve_wire())     \
+			sched_yield(); \
+	} while (!(condition))
+
+// --- mgmt
+
+static void count_call(void *state, struct worker *w, void *arg, uint64_t now_us)
+{
+	struct echo *e = state;
+	struct tcp_listener *l = listen_on(w, e, 81);
+
+	(void)now_us;
+	assert_non_null(l);
+	tcp_unlisten(worker_net(w), &l);
+	*(unsigned *)arg = ++e->n_calls;
+}
+
+static void read_accepted(void *state, struct worker *w, void *arg, uint64_t now_us)
+{
+	(void)w;
+	(void)now_us;
+	*(unsigned *)arg = ((struct echo *)state)->n_accepted;
+}
+
+static atomic_bool calls_end;
+static unsigned n_calls;
+
+static void *keep_calling(void *arg)
+{
+	(void)arg;
+	while (!calls_end) {
+		for (unsigned i = 0; i < N_WORKERS; i++)
+			worker_call(workers[i], count_call, &n_calls);
+		for (unsigned i = 0; i < N_WORKERS; i++)
+			stat_read(&worker_stats(workers[i])->rx_packets);
+		atomic_store_explicit(&shared.wall_offset_us, n_calls, memory_order_relaxed);
+	}
+	return NULL;
+}
+
+static bool all_finished(void)
+{
+	for (unsigned i = 0; i < N_CONNECTIONS; i++) {
+		if (!seen[i].finished)
+			return false;
+	}
+	return true;
+}
+
+static void two_workers_share_a_queue(void)
+{
+	unsigned accepted[N_WORKERS];
+	pthread_t mgmt;
+
+	start();
+	assert_int_equal(pthread_create(&mgmt, NULL, keep_calling, NULL), 0);
+	send_arp(RTE_ARP_OP_REQUEST);
+	serve_until(n_arp_replies > 0);
+	for (unsigned i = 0; i < N_CONNECTIONS; i++) {
+		send_segment((uint16_t)(FIRST_PORT + i), RTE_TCP_SYN_FLAG, ISS, 0, "");
+		serve_wire();
+	}
+	serve_until(all_finished());
+	assert_int_equal(n_arp_replies, 1); // one answers, all have learnt
+	for (unsigned i = 0; i < N_WORKERS; i++) {
+		assert_int_equal(stat_read(&worker_stats(workers[i])->neigh_entries), 1);
+		worker_call(workers[i], read_accepted, &accepted[i]);
+	}
+	calls_end = true;
+	pthread_join(mgmt, NULL);
+	assert_int_equal(accepted[0] + accepted[1], N_CONNECTIONS);
+	// The key is fixed, and so is the division.
+	assert_in_range(accepted[0], N_CONNECTIONS / 4, N_CONNECTIONS / 4 * 3);
+	assert_true(n_calls > 0);
+	assert_true(stat_read(&worker_stats(workers[0])->steer_handed_over) > 0);
+	assert_int_equal(stat_read(&worker_stats(workers[0])->steer_drop_full), 0);
+	stop();
+}
+
+TESTS(TEST(two_workers_share_a_queue))
