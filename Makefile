@@ -97,6 +97,20 @@ $(B)/tests/sim/test_%: $(B)/tests/sim/test_%.o $(B)/tests/sim/link.o $(B)/tests/
 $(B)/tests/tools/%: $(B)/tests/tools/%.o
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(shell pkg-config --libs openssl libnghttp2) -lpthread
 
+# XDP programs run in the kernel. The program file is part of ours, as bytes that xdp.c includes.
+$(B)/%.bpf.o: %.c
+	@mkdir -p $(@D)
+	@echo '  BPF $(VARIANT) $<'
+	$(Q)clang -target bpf -O2 -g -Wall -Wextra -Werror -idirafter /usr/include/$(shell gcc -print-multiarch) \
+		-MMD -MP -c -o $@ $<
+	$(Q)llvm-strip -g $@
+
+$(B)/%.inc: $(B)/%.bpf.o
+	$(Q)od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g' >$@
+
+$(B)/dataplane/xdp.o: $(B)/dataplane/net/xdp_share.inc
+$(B)/dataplane/xdp.o: CFLAGS_ALL += -I$(B)
+
 unit: $(UNIT) ## run the unit tests
 	@scripts/run-tests $(UNIT)
 

@@ -5,6 +5,7 @@
 #include "dataplane/eal.h"
 #include "dataplane/mbuf.h"
 #include "dataplane/port.h"
+#include "dataplane/shared_ports.h"
 #include "dataplane/worker_thread.h"
 
 #include <errno.h>
@@ -32,15 +33,12 @@ LOG_MODULE("dataplane")
 #define TIME_WAIT_BYTES   64u
 #define MBUFS_OF_A_WORKER 2048u // below this a worker cannot even be in trouble politely
 
-// Local ports of active opens; above the ports that gateways listen on.
-#define ACTIVE_PORT_FIRST 16384u
-#define ACTIVE_PORT_LAST  65535u
-
 struct dataplane {
 	struct dataplane_config config;
 	struct worker_app app;
 	struct worker_shared shared;
 	struct port ports[DATAPLANE_MAX_PORTS];
+	struct shared_ports *shared_ports;
 	struct worker *workers[DATAPLANE_MAX_WORKERS];
 	bool eal_is_up;
 	enum mbuf_layout mbuf_layout;
@@ -220,6 +218,19 @@ static int launch_workers(struct dataplane *d, char *error)
 	return result;
 }
 
+static void choose_local_ports(struct dataplane_config *config)
+{
+	bool any_shared = false;
+
+	if (config->local_port_first != 0)
+		return;
+	for (unsigned i = 0; i < config->n_ports; i++)
+		any_shared |= config->ports[i].shared;
+	config->local_port_first =
+		any_shared ? DATAPLANE_LOCAL_PORT_FIRST_SHARED : DATAPLANE_LOCAL_PORT_FIRST;
+	config->local_port_last = DATAPLANE_LOCAL_PORT_LAST;
+}
+
 static int start(struct dataplane *d, char *error)
 {
 	unsigned cores[CORES_MAX];
@@ -263,15 +274,23 @@ static int start(struct dataplane *d, char *error)
 			strerror(errno));
 		return -EIO;
 	}
-	steer_init(&d->shared.steer, &d->shared.secret, d->shared.n_workers, ACTIVE_PORT_FIRST,
-		ACTIVE_PORT_LAST);
+	choose_local_ports(&d->config);
+	steer_init(&d->shared.steer, &d->shared.secret, d->shared.n_workers,
+		d->config.local_port_first, d->config.local_port_last);
 	d->shared.tsc_start = rte_rdtsc();
 	d->shared.us_per_cycle = (UINT64_C(1000000) << WORKER_US_SHIFT) / rte_get_tsc_hz();
 	dataplane_tick(d);
+	result = shared_ports_new(&d->shared_ports, d->ports, d->config.n_ports, &d->shared, error,
+		DATAPLANE_ERROR_SIZE);
+	if (result != 0)
+		return result;
 	result = make_workers(d, error);
 	if (result != 0)
 		return result;
-	return launch_workers(d, error);
+	result = launch_workers(d, error);
+	if (result == 0)
+		shared_ports_run(d->shared_ports);
+	return result;
 }
 
 int dataplane_start(struct dataplane **out, const struct dataplane_config *config,
@@ -315,6 +334,7 @@ void dataplane_stop(struct dataplane **dp)
 		rte_eal_mp_wait_lcore();
 		for (unsigned i = 0; i < d->shared.n_workers; i++)
 			worker_free(&d->workers[i]);
+		shared_ports_free(&d->shared_ports);
 		for (unsigned i = 0; i < d->config.n_ports; i++)
 			port_close(&d->ports[i]);
 		if (d->shared.mbufs != NULL && rte_mempool_in_use_count(d->shared.mbufs) != 0)
@@ -411,4 +431,20 @@ void dataplane_tick(struct dataplane *d)
 			- worker_shared_now(&d->shared),
 		memory_order_relaxed);
 	warn_of_truncation(d);
+	shared_ports_tick(d->shared_ports);
+}
+
+int dataplane_kernel_fd(const struct dataplane *d)
+{
+	return shared_ports_fd(d->shared_ports);
+}
+
+void dataplane_follow(struct dataplane *d)
+{
+	shared_ports_run(d->shared_ports);
+}
+
+int dataplane_listen(struct dataplane *d, const uint16_t *tcp_ports, unsigned n)
+{
+	return shared_ports_listen(d->shared_ports, tcp_ports, n);
 }

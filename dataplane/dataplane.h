@@ -38,6 +38,12 @@ struct port_config {
 	int checksum;            // enum csum_policy; -1: by driver (quirk table)
 };
 
+// Local ports of active opens, when the configuration names none. They lie above the ports that gateways listen on; on
+// an interface that is shared with the kernel also above those that its own connections get by default.
+#define DATAPLANE_LOCAL_PORT_FIRST        16384u
+#define DATAPLANE_LOCAL_PORT_FIRST_SHARED 61000u
+#define DATAPLANE_LOCAL_PORT_LAST         65535u
+
 struct dataplane_config {
 	const char *cores; // "1", "1-3,5" within the allowed set; NULL: the last allowed one
 	bool adaptive;     // idle ladder; else poll for ever
@@ -46,6 +52,8 @@ struct dataplane_config {
 		DATAPLANE_HUGEPAGES_REQUIRE,
 		DATAPLANE_HUGEPAGES_OFF
 	} hugepages;
+	uint16_t local_port_first; // of active opens; both 0: by default
+	uint16_t local_port_last;
 	uint64_t memory_bytes; // for mbufs and stacks (the app's own memory is the app's)
 	struct port_config ports[DATAPLANE_MAX_PORTS];
 	unsigned n_ports;
@@ -87,6 +95,15 @@ struct memory_status {
 };
 
 void dataplane_memory_status(const struct dataplane *d, struct memory_status *out);
+
+// Ports with shared addressing follow the kernel: dataplane_follow() is to be called when the descriptor is readable;
+// it is -1 when there is no such port.
+int dataplane_kernel_fd(const struct dataplane *d);
+void dataplane_follow(struct dataplane *d);
+
+// Says what TCP ports the gateway listens on; the others of a shared interface are the kernel's. Returns 0 or a negative
+// errno, which is logged.
+int dataplane_listen(struct dataplane *d, const uint16_t *tcp_ports, unsigned n);
 
 // Keeps the workers' wall clock right; to be called about once a second.
 void dataplane_tick(struct dataplane *d);

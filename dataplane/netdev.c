@@ -150,6 +150,54 @@ bool netdev_kernel_owns(const struct ip_addr *address)
 	return found;
 }
 
+// "8080,61000-65535": true if 'port' is in the list.
+static bool is_in_list(const char *list, unsigned port)
+{
+	unsigned first, last;
+	int len;
+
+	while (sscanf(list, "%u%n", &first, &len) == 1) {
+		list += len;
+		last = first;
+		if (sscanf(list, "-%u%n", &last, &len) == 1)
+			list += len;
+		if (port >= first && port <= last)
+			return true;
+		list += *list == ',';
+	}
+	return false;
+}
+
+static bool read_setting(const char *path, char *out, size_t size)
+{
+	FILE *f = fopen(path, "r");
+	bool read = f != NULL && fgets(out, (int)size, f) != NULL;
+
+	if (f != NULL)
+		fclose(f);
+	return read;
+}
+
+bool netdev_local_ports_overlap(uint16_t first, uint16_t last, uint16_t *from, uint16_t *to)
+{
+	char range[64] = "", reserved[4096] = "";
+	unsigned low, high;
+	bool any = false;
+
+	if (!read_setting("/proc/sys/net/ipv4/ip_local_port_range", range, sizeof(range))
+		|| sscanf(range, "%u %u", &low, &high) != 2)
+		return false;
+	read_setting("/proc/sys/net/ipv4/ip_local_reserved_ports", reserved, sizeof(reserved));
+	for (unsigned port = first; port <= last; port++) {
+		if (port < low || port > high || is_in_list(reserved, port))
+			continue;
+		*from = any ? *from : (uint16_t)port;
+		*to = (uint16_t)port;
+		any = true;
+	}
+	return any;
+}
+
 bool netdev_is_virtual(const struct netdev *d)
 {
 	static const char *const drivers[] = {

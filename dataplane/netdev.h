@@ -26,6 +26,10 @@ int netdev_set_up(const char *name);
 // True if the kernel has the address on any interface.
 bool netdev_kernel_owns(const struct ip_addr *address);
 
+// True if the kernel may give local ports within [first, last] to its own connections; '*from' and '*to' are the first and the
+// last of them.
+bool netdev_local_ports_overlap(uint16_t first, uint16_t last, uint16_t *from, uint16_t *to);
+
 // True for interfaces whose sender is this very kernel, which leaves checksums unfinished.
 bool netdev_is_virtual(const struct netdev *d);
 

@@ -4,6 +4,7 @@
 #include "dataplane/eal.h"
 #include "dataplane/mbuf.h"
 #include "dataplane/netdev.h"
+#include "dataplane/xdp.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,7 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 LOG_MODULE("port")
 
@@ -127,10 +130,10 @@ static int check_interface(const struct port_config *config, char *error, size_t
 			config->device);
 	if (config->kind != PORT_KIND_AF_XDP)
 		return 0;
-	if (d.has_default_route)
+	if (d.has_default_route && !config->shared)
 		return fail(-EBUSY,
 			"interface \"%s\" carries the kernel's default route, and AF_XDP would take all its "
-			"traffic; give the gateway an interface of its own, or remove the route",
+			"traffic; give the gateway an interface of its own, or use addressing: shared",
 			config->device);
 	if (strcmp(d.driver, "veth") == 0 && d.n_rx_queues > 1)
 		return fail(-EINVAL,
@@ -147,9 +150,10 @@ int port_check(const struct port_config *config, char *error, size_t error_size)
 	if (config->device == NULL || *config->device == '\0')
 		return fail(-EINVAL, "no device is given; expected %s",
 			config->kind == PORT_KIND_PCI ? "a PCI address" : "an interface");
-	if (config->shared)
+	if (config->shared && config->kind != PORT_KIND_AF_XDP)
 		return fail(-ENOTSUP,
-			"\"addressing: shared\" is not supported yet; expected \"%s\"", "own");
+			"addressing: shared needs driver %s, whose program can leave packets to the kernel",
+			"af_xdp");
 	if (config->mtu != 0 && (config->mtu < MTU_MIN || config->mtu > MTU_MAX))
 		return fail(-EINVAL, "MTU %u does not fit; expected %u to %u", config->mtu, MTU_MIN,
 			MTU_MAX);
@@ -165,13 +169,14 @@ int port_check(const struct port_config *config, char *error, size_t error_size)
 
 // The text that makes DPDK create the device, and the name that it has then.
 static void write_devargs(const struct port_config *config, unsigned index, unsigned n_queues,
-	bool is_virtual, char *devargs, size_t size)
+	bool is_virtual, const char *program, char *devargs, size_t size)
 {
 	switch (config->kind) {
 	case PORT_KIND_AF_XDP:
 		// An empty poll of a veth costs a system call unless busy polling is off; a NIC wants it.
-		snprintf(devargs, size, "net_af_xdp%u,iface=%s,start_queue=0,queue_count=%u%s",
-			index, config->device, n_queues, is_virtual ? ",busy_budget=0" : "");
+		snprintf(devargs, size, "net_af_xdp%u,iface=%s,start_queue=0,queue_count=%u%s%s%s",
+			index, config->device, n_queues, is_virtual ? ",busy_budget=0" : "",
+			*program != '\0' ? ",xdp_prog=" : "", program);
 		break;
 	case PORT_KIND_AF_PACKET:
 		snprintf(devargs, size, "net_af_packet%u,iface=%s,qpairs=1", index, config->device);
@@ -190,12 +195,12 @@ static void write_devargs(const struct port_config *config, unsigned index, unsi
 
 // Creates the device (a PCI one exists since the EAL's start) and finds its number.
 static int probe(struct port *p, const struct port_config *config, unsigned index,
-	unsigned n_queues, bool is_virtual, char *error, size_t error_size)
+	unsigned n_queues, bool is_virtual, const char *program, char *error, size_t error_size)
 {
 	char devargs[512];
 	int result = 0;
 
-	write_devargs(config, index, n_queues, is_virtual, devargs, sizeof(devargs));
+	write_devargs(config, index, n_queues, is_virtual, program, devargs, sizeof(devargs));
 	snprintf(p->device_name, sizeof(p->device_name), "%.*s", (int)strcspn(devargs, ","),
 		devargs);
 	eal_take_words();
@@ -245,6 +250,14 @@ static int claim_socket(int family)
 	return found;
 }
 
+// AF_XDP counts its buffers as locked memory, which eal_start() has tried to lift the limit of.
+static bool memory_is_limited(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
 static int setup_queues(struct port *p, const struct port_config *config,
 	const struct rte_eth_dev_info *info, struct rte_mempool *pool, char *error,
 	size_t error_size)
@@ -264,8 +277,12 @@ static int setup_queues(struct port *p, const struct port_config *config,
 			result = rte_eth_tx_queue_setup(p->id, q, n_tx, (unsigned)socket, &tx);
 	}
 	if (result != 0)
-		return fail(result, "queues of \"%s\" cannot be set up: %s (DPDK said: %s)",
-			config->device, strerror(-result), eal_take_words());
+		return fail(result, "queues of \"%s\" cannot be set up: %s (DPDK said: %s)%s",
+			config->device, strerror(-result), eal_take_words(),
+			config->kind == PORT_KIND_AF_XDP && memory_is_limited()
+				? "; locked memory is limited (ulimit -l): lift that, or add the "
+				  "capability IPC_LOCK"
+				: "");
 	return 0;
 }
 
@@ -327,9 +344,42 @@ static int configure_and_start(struct port *p, const struct port_config *config,
 				   config->device, strerror(-result), eal_take_words());
 }
 
+// Makes sure that nobody else's XDP program is on the interface: another gateway's never is, since we have
+// claimed the interface, but for one that was killed.
+static int take_interface(struct port *p, const struct port_config *config, const struct netdev *d,
+	char *error, size_t error_size)
+{
+	char program[16] = "unknown";
+	int result;
+
+	p->claim_fd = xdp_claim(config->device);
+	if (p->claim_fd == -EADDRINUSE)
+		return fail(-EADDRINUSE,
+			"another gateway that runs has interface \"%s\"; expected one on an interface",
+			config->device);
+	if (p->claim_fd < 0)
+		return fail(p->claim_fd, "interface \"%s\" cannot be claimed: %s", config->device,
+			strerror(-p->claim_fd));
+	if (d->xdp_program == 0)
+		return 0;
+	result = xdp_clear(d->index, d->xdp_program, program);
+	if (result == -EBUSY)
+		return fail(result,
+			"XDP program \"%s\" (%u) of somebody else is on interface \"%s\"; remove it "
+			"first (ip link set dev %s xdp off)",
+			program, d->xdp_program, config->device, config->device);
+	if (result != 0)
+		return fail(result, "XDP program %u on interface \"%s\" cannot be removed: %s",
+			d->xdp_program, config->device, strerror(-result));
+	log_warning("replaced the XDP program of a gateway that was killed interface=%s "
+		    "program=%s",
+		config->device, program);
+	return 0;
+}
+
 // What is true of the interface below, and makes it ready.
-static int prepare_interface(
-	const struct port_config *config, struct netdev *d, char *error, size_t error_size)
+static int prepare_interface(struct port *p, const struct port_config *config, struct netdev *d,
+	char *error, size_t error_size)
 {
 	int result = netdev_read(config->device, d);
 
@@ -339,12 +389,25 @@ static int prepare_interface(
 	}
 	if (result != 0)
 		return fail(result, "interface \"%s\": %s", config->device, strerror(-result));
-	if (config->kind == PORT_KIND_AF_XDP && d->xdp_program != 0)
-		log_warning(
-			"an XDP program is attached already, left by a process that was killed or is "
-			"still running; it is replaced interface=%s program=%u",
-			config->device, d->xdp_program);
-	return 0;
+	return config->kind == PORT_KIND_AF_XDP ? take_interface(p, config, d, error, error_size)
+						: 0;
+}
+
+// What arrives on a queue without a socket would be dropped, where a port of its own would only not see it.
+static int open_program(const struct port_config *config, unsigned n_queues,
+	const struct netdev *below, char *path, size_t size, char *error, size_t error_size)
+{
+	int fd;
+
+	if (n_queues < below->n_rx_queues)
+		return fail(-EINVAL,
+			"interface \"%s\" has %u receive queues for %u workers, and traffic of the others "
+			"would be lost; set as many with: ethtool -L %s combined %u",
+			config->device, below->n_rx_queues, n_queues, config->device, n_queues);
+	fd = xdp_share_file(path, size);
+	if (fd < 0)
+		return fail(fd, "the XDP program cannot be put into a file: %s", strerror(-fd));
+	return fd;
 }
 
 int port_open(struct port *p, const struct port_config *config, unsigned index, unsigned n_workers,
@@ -353,20 +416,28 @@ int port_open(struct port *p, const struct port_config *config, unsigned index, 
 	struct netdev below = {.n_rx_queues = n_workers};
 	unsigned n_queues = n_workers;
 	bool is_virtual = false;
-	int result = 0;
+	char program[64] = "";
+	int result = 0, program_fd = -1;
 
-	*p = (struct port){.name = config->name};
+	*p = (struct port){.name = config->name, .claim_fd = -1, .shared = config->shared};
 	if (sits_on_kernel_interface(config)) {
-		result = prepare_interface(config, &below, error, error_size);
+		result = prepare_interface(p, config, &below, error, error_size);
 		if (result != 0)
-			return result;
+			goto out;
 		is_virtual = netdev_is_virtual(&below);
+		p->interface_index = below.index;
 	}
 	if (n_queues > below.n_rx_queues)
 		n_queues = below.n_rx_queues;
-	result = probe(p, config, index, n_queues, is_virtual, error, error_size);
+	if (config->shared) {
+		program_fd = open_program(
+			config, n_queues, &below, program, sizeof(program), error, error_size);
+		result = program_fd < 0 ? program_fd : 0;
+	}
+	if (result == 0)
+		result = probe(p, config, index, n_queues, is_virtual, program, error, error_size);
 	if (result != 0)
-		return result;
+		goto out;
 	p->n_queues = (uint16_t)n_queues;
 	p->mtu = config->mtu != 0 ? config->mtu : below.mtu != 0 ? below.mtu : RTE_ETHER_MTU;
 	if (p->mtu > MTU_MAX) {
@@ -384,10 +455,17 @@ int port_open(struct port *p, const struct port_config *config, unsigned index, 
 	}
 	if (result != 0)
 		goto out;
+	if (config->shared && xdp_share_find(&p->share) != 0) {
+		result = fail(-ENOENT, "\"%s\" has no maps of our XDP program", config->device);
+		goto out;
+	}
 	choose_mac(p);
-	log_info("open port=%s driver=%s device=%s queues=%u mtu=%u checksum=%s", p->name,
-		p->driver, config->device, p->n_queues, p->mtu, port_csum_name(p->csum));
+	log_info("open port=%s driver=%s device=%s queues=%u mtu=%u checksum=%s addressing=%s",
+		p->name, p->driver, config->device, p->n_queues, p->mtu, port_csum_name(p->csum),
+		p->shared ? "shared" : "own");
 out:
+	if (program_fd >= 0)
+		close(program_fd);
 	if (result != 0)
 		port_close(p);
 	return result;
@@ -397,16 +475,20 @@ void port_close(struct port *p)
 {
 	struct rte_eth_dev_info info = {0};
 
-	if (!p->is_open)
-		return;
-	p->is_open = false;
-	for (uint16_t q = 0; q < p->n_queues; q++) {
+	for (uint16_t q = 0; p->is_open && q < p->n_queues; q++) {
 		if (p->sockets[q] >= 0)
 			claimed[p->sockets[q]] = false;
 	}
-	rte_eth_dev_info_get(p->id, &info);
-	rte_eth_dev_stop(p->id);
-	rte_eth_dev_close(p->id);
-	if (info.device != NULL)
-		rte_dev_remove(info.device);
+	if (p->is_open) {
+		rte_eth_dev_info_get(p->id, &info);
+		rte_eth_dev_stop(p->id);
+		rte_eth_dev_close(p->id);
+		if (info.device != NULL)
+			rte_dev_remove(info.device);
+	}
+	p->is_open = false;
+	xdp_share_fini(&p->share);
+	if (p->claim_fd > 0)
+		close(p->claim_fd);
+	p->claim_fd = -1;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "dataplane/dataplane.h"
+#include "dataplane/xdp.h"
 
 #include <rte_mempool.h>
 #include <stdbool.h>
@@ -25,6 +26,11 @@ struct port {
 	bool wakes; // a frame can end a worker's wait: by its queue's socket, or a receive interrupt
 	int sockets[DATAPLANE_MAX_WORKERS]; // of the queues, owned by the driver; -1: none
 	char device_name[64];
+	bool shared;              // addresses, routes and neighbours are the kernel's
+	unsigned interface_index; // of the kernel's interface below; 0: none
+	int claim_fd;             // xdp_claim()
+	struct xdp_share share;
+	struct kernel_net *kernel; // of a shared port, see shared_ports.h
 };
 
 // Buffers that 'n_queues' queues of any driver may hold, so that the pool can be sized before a port is open.

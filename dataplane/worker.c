@@ -2,6 +2,7 @@
 
 #include "dataplane/base/log.h"
 #include "dataplane/idle.h"
+#include "dataplane/kernel_net.h"
 #include "dataplane/wake.h"
 
 #include <assert.h>
@@ -86,6 +87,11 @@ unsigned worker_index(const struct worker *w)
 struct net *worker_net(struct worker *w)
 {
 	return w->net;
+}
+
+struct iface *worker_iface(struct worker *w, unsigned port)
+{
+	return w->ports[port].iface;
 }
 
 struct dataplane_stats *worker_stats(struct worker *w)
@@ -513,6 +519,8 @@ static int start_net(struct worker *w, uint64_t now_us)
 		w->ports[i].iface = net_add_iface(w->net, &ic);
 		if (w->ports[i].iface == NULL)
 			return -errno;
+		if (s->ports[i].shared)
+			net_keep(w->ports[i].iface, kernel_net_want, s->ports[i].kernel);
 	}
 	return 0;
 }

@@ -50,6 +50,9 @@ uint64_t worker_shared_now(const struct worker_shared *s);
 struct worker *worker_new(struct worker_shared *shared, unsigned index);
 void worker_free(struct worker **wp);
 
+// Its stack's side of the port with that number. On the worker's thread.
+struct iface *worker_iface(struct worker *w, unsigned port);
+
 // The worker's life, for rte_eal_remote_launch(); 'arg' is the worker. Returns 0.
 int worker_run(void *arg);
 

@@ -192,6 +192,9 @@ void config_each_fixed_change(const struct appliance *running, const struct appl
 	compare_number(&f, "ports (number of)", running->n_ports, wanted->n_ports);
 	for (unsigned i = 0; i < n; i++)
 		compare_port(&f, i, &running->ports[i], &wanted->ports[i]);
+	compare_number(
+		&f, "localPorts (first)", running->local_port_first, wanted->local_port_first);
+	compare_number(&f, "localPorts (last)", running->local_port_last, wanted->local_port_last);
 	compare_text(&f, "management.socket", running->socket_path, wanted->socket_path);
 	compare_endpoint(&f, "management.metrics", &running->metrics, &wanted->metrics);
 	compare_endpoint(&f, "management.health", &running->health, &wanted->health);

@@ -48,6 +48,8 @@ struct appliance {
 	enum { HUGEPAGES_PREFER, HUGEPAGES_REQUIRE, HUGEPAGES_OFF } hugepages;
 	struct appliance_port ports[APPLIANCE_MAX_PORTS];
 	unsigned n_ports;
+	uint16_t local_port_first; // of connections that we open; both 0: by default
+	uint16_t local_port_last;
 	const char *socket_path;
 	struct ip_endpoint metrics; // port 0: off
 	struct ip_endpoint health;  // port 0: off

@@ -52,6 +52,19 @@ static int load(void *arg, struct config **out, struct diag *d)
 	return config_load(out, gw->options.paths, gw->options.n_paths, d);
 }
 
+// Which ports of a shared interface are ours. What is logged is all that can be done about a failure.
+static void take_ports(struct gateway *gw)
+{
+	const struct router_config *c = router_current(gw->router)->config;
+	uint16_t *ports = calloc(c->n_listeners + 1, sizeof(*ports));
+
+	for (unsigned i = 0; ports != NULL && i < c->n_listeners; i++)
+		ports[i] = c->listeners[i].local.port;
+	if (ports != NULL)
+		dataplane_listen(gw->dataplane, ports, c->n_listeners);
+	free(ports);
+}
+
 static int publish(void *arg, struct router_config **router, char error[RELOAD_ERROR_SIZE])
 {
 	struct gateway *gw = arg;
@@ -66,6 +79,7 @@ static int publish(void *arg, struct router_config **router, char error[RELOAD_E
 		snapshot_free(&next);
 		return err;
 	}
+	take_ports(gw);
 	if (gw->log_writer != NULL && router_current(gw->router)->config->access_log.enabled)
 		log_writer_set_path(
 			gw->log_writer, router_current(gw->router)->config->access_log.path);
@@ -217,6 +231,26 @@ static bool start_log_writer(struct gateway *gw, char *error)
 	return err == 0;
 }
 
+static void on_kernel_news(struct loop_source *source, uint32_t events, uint64_t now_us)
+{
+	const struct gateway *gw = source->arg;
+
+	(void)events, (void)now_us;
+	dataplane_follow(gw->dataplane);
+}
+
+static bool watch_kernel(struct gateway *gw, char *error)
+{
+	int err = 0;
+
+	gw->kernel = (struct loop_source){dataplane_kernel_fd(gw->dataplane), on_kernel_news, gw};
+	if (gw->kernel.fd >= 0)
+		err = loop_add(gw->loop, &gw->kernel, EPOLLIN);
+	if (err != 0)
+		snprintf(error, START_ERROR_SIZE, "cannot follow the kernel: %s", strerror(-err));
+	return err == 0;
+}
+
 // Everything after the configuration is read. Takes '*config' and '*d'. Returns false and a sentence in 'error'.
 static bool start(struct gateway *gw, struct config **config, struct diag **d, char *error)
 {
@@ -234,7 +268,7 @@ static bool start(struct gateway *gw, struct config **config, struct diag **d, c
 		snprintf(error, START_ERROR_SIZE, "%s", gw->reload.rejected_reason);
 		return false;
 	}
-	return start_log_writer(gw, error);
+	return watch_kernel(gw, error) && start_log_writer(gw, error);
 }
 
 static void stop(struct gateway *gw)

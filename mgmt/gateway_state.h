@@ -22,6 +22,7 @@ struct gateway {
 	struct sizing sizing;
 	struct loop *loop;
 	struct loop_source signals;
+	struct loop_source kernel; // news about shared interfaces
 	struct router *router;
 	struct dataplane *dataplane;
 	struct worker *const *workers;

@@ -668,6 +668,7 @@ struct appliance_spec {
 	struct appliance_memory *memory;
 	struct appliance_port_spec *ports;
 	unsigned n_ports;
+	const char *local_ports;
 	struct appliance_management *management;
 	struct appliance_drain *drain;
 	struct appliance_outlier *outlier;

@@ -73,8 +73,9 @@ static const struct field port_fields[] = {
 	FIELD("address", F_STRING, address, "pci: such as 0000:01:00.0"),
 	FIELD("devargs", F_STRING, devargs, "devargs: as DPDK writes them"),
 	FIELD("socket", F_STRING, socket, "memif: path"),
-	FIELD("addressing", F_ENUM, shared, "own: our IP and MAC; shared: the kernel's",
-		.dflt = "own", .values = addressings),
+	FIELD("addressing", F_ENUM, shared,
+		"own: our IP and MAC; shared: the kernel's (a pod), af_xdp only", .dflt = "own",
+		.values = addressings),
 	LIST_FIELD("addresses", F_STRINGS, addresses,
 		"address/prefix length of either family, at most 8; with an IPv6 one comes the link-local one"),
 	FIELD("gateway", F_ADDRESS, gateway, "default route of its family"),
@@ -176,6 +177,10 @@ static const struct field spec_fields[] = {
 	FIELD("workers", F_OBJECT, workers, "see below", .always = true, .object = &workers_type),
 	FIELD("memory", F_OBJECT, memory, "see below", .always = true, .object = &memory_type),
 	LIST_FIELD("ports", F_OBJECTS, ports, "at most 8", .object = &port_type),
+	FIELD("localPorts", F_STRING, local_ports,
+		"first-last, of connections that the gateway opens; absent: 16384-65535, with a shared "
+		"port 61000-65535; the kernel must not use them on a shared port "
+		"(net.ipv4.ip_local_reserved_ports)"),
 	FIELD("management", F_OBJECT, management, "see below", .always = true,
 		.object = &management_type),
 	FIELD("drain", F_OBJECT, drain, "see below", .always = true, .object = &drain_type),

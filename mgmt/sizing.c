@@ -101,6 +101,8 @@ void sizing_dataplane_config(
 		.adaptive = a->idle_adaptive,
 		.hugepages = hugepages(a),
 		.memory_bytes = s->dataplane,
+		.local_port_first = a->local_port_first,
+		.local_port_last = a->local_port_last,
 		.n_ports = a->n_ports,
 	};
 	for (unsigned i = 0; i < a->n_ports; i++) {

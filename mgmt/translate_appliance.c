@@ -1,8 +1,13 @@
 // The Appliance document as the process needs it.
 #include "mgmt/translate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+// Of connections that the gateway opens: not the well-known ones, and enough of them for each worker.
+#define LOCAL_PORT_MIN  1024u
+#define LOCAL_PORTS_MIN 1024u
 
 // The documents' texts live as long as the router's configuration; the Appliance's are kept longer.
 static const char *or_null(struct region *out, const char *text)
@@ -86,7 +91,7 @@ static const struct {
 // A default route of a family that the port has no address of would never carry anything.
 static void check_gateways(struct diag *d, const struct appliance_port_spec *spec)
 {
-	bool has_v4 = spec->shared, has_v6 = spec->shared;
+	bool has_v4 = false, has_v6 = false;
 	const struct {
 		const char *field;
 		const struct ip_addr *address;
@@ -116,6 +121,21 @@ static void check_gateways(struct diag *d, const struct appliance_port_spec *spe
 			"is a second IPv6 gateway; expected an IPv4 one in gateway");
 }
 
+static void check_shared_port(struct diag *d, const struct appliance_port_spec *spec)
+{
+	static const char *const kernels[] = {"addresses", "gateway", "gateway6"};
+
+	if (spec->driver != PORT_AF_XDP && object_has(spec, "driver"))
+		tree_field_error(d, spec->node, "addressing",
+			"\"shared\" cannot be had with driver %s; expected driver af_xdp",
+			object_get(spec, "driver")->text);
+	for (size_t i = 0; i < COUNT_OF(kernels); i++) {
+		if (object_has(spec, kernels[i]))
+			tree_field_error(d, spec->node, kernels[i],
+				"is the kernel's with addressing: shared; expected no such field");
+	}
+}
+
 static void check_port(struct diag *d, const struct appliance_port_spec *spec,
 	const struct appliance_port_spec *others, unsigned n_others)
 {
@@ -129,7 +149,10 @@ static void check_port(struct diag *d, const struct appliance_port_spec *spec,
 	if (!spec->shared && spec->n_addresses == 0)
 		tree_field_error(d, spec->node, "addresses",
 			"is missing; expected at least one such as 10.0.0.1/24");
-	check_gateways(d, spec);
+	if (spec->shared)
+		check_shared_port(d, spec);
+	else
+		check_gateways(d, spec);
 	for (unsigned i = 0; i < n_others; i++) {
 		if (spec->name[0] != '\0' && strcmp(others[i].name, spec->name) == 0)
 			tree_field_error(d, spec->node, "name",
@@ -195,6 +218,26 @@ static void translate_labels(
 	to->n_labels = n;
 }
 
+static void translate_local_ports(
+	const struct manifest *m, const struct appliance_spec *spec, struct appliance *to)
+{
+	unsigned first, last;
+	int len = 0;
+
+	if (spec->local_ports[0] == '\0')
+		return;
+	if (sscanf(spec->local_ports, "%5u-%5u%n", &first, &last, &len) != 2
+		|| spec->local_ports[len] != '\0' || first < LOCAL_PORT_MIN || last > UINT16_MAX
+		|| last < first + LOCAL_PORTS_MIN - 1) {
+		tree_field_error(m->d, spec->node, "localPorts",
+			"\"%s\" is no range of at least %u ports from %u; expected such as 61000-65535",
+			spec->local_ports, LOCAL_PORTS_MIN, LOCAL_PORT_MIN);
+		return;
+	}
+	to->local_port_first = (uint16_t)first;
+	to->local_port_last = (uint16_t)last;
+}
+
 static void translate_spec(const struct manifest *m, struct region *out,
 	const struct appliance_spec *spec, struct appliance *to)
 {
@@ -239,6 +282,7 @@ static void translate_spec(const struct manifest *m, struct region *out,
 #include "router/h2_limits.def"
 			},
 	};
+	translate_local_ports(m, spec, to);
 	for (unsigned i = 0; i < spec->n_ports; i++) {
 		if (i == APPLIANCE_MAX_PORTS) {
 			tree_field_error(

@@ -51,6 +51,8 @@ enum net_drop eth_check(const struct iface *in, struct rte_mbuf *m, uint16_t *ty
 	if (group && !(*type == RTE_ETHER_TYPE_ARP && rte_is_broadcast_ether_addr(&eth->dst_addr))
 		&& !(*type == RTE_ETHER_TYPE_IPV6 && is_our_group6(in, m, hdr_len)))
 		return NET_DROP_eth_not_ours;
+	if (*type == RTE_ETHER_TYPE_ARP && in->resolve != NULL) // for the kernel, which has it too
+		return NET_DROP_eth_not_ours;
 	if (*type != RTE_ETHER_TYPE_ARP && *type != RTE_ETHER_TYPE_IPV4
 		&& *type != RTE_ETHER_TYPE_IPV6)
 		return NET_DROP_eth_type;

@@ -71,6 +71,28 @@ void fib_add_iface(struct net *net, struct iface *i)
 	fib_invalidate(net);
 }
 
+unsigned fib_replace(
+	struct net *net, struct iface *i, const struct net_path *paths, unsigned n_paths)
+{
+	struct fib *fib = &net->fib;
+	unsigned kept = 0, added = 0;
+
+	for (unsigned k = 0; k < fib->n_routes; k++) {
+		if (fib->routes[k].iface != i)
+			fib->routes[kept++] = fib->routes[k];
+	}
+	fib->n_routes = kept;
+	for (; added < n_paths && fib->n_routes < FIB_MAX_ROUTES; added++)
+		add_route(fib,
+			&(struct route){.prefix = paths[added].prefix,
+				.prefix_len = paths[added].prefix_len,
+				.gateway = paths[added].gateway,
+				.source = paths[added].source,
+				.iface = i});
+	fib_invalidate(net);
+	return n_paths - added;
+}
+
 const struct route *fib_route(const struct net *net, const struct ip_addr *dst)
 {
 	// A link-local destination is nothing without its interface, and beyond no gateway.

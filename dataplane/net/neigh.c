@@ -37,7 +37,9 @@ static void free_pending(struct net *net, struct neigh *n, enum net_drop why)
 static void send_request(struct net *net, struct neigh *n, uint64_t now_us)
 {
 	n->n_asked++;
-	if (ip_addr_is_v4(&n->addr))
+	if (n->iface->resolve != NULL)
+		n->iface->resolve(n->iface->resolve_arg, &n->addr);
+	else if (ip_addr_is_v4(&n->addr))
 		arp_request(n->iface, &n->addr, n->state == NEIGH_PROBE ? n->mac : NULL);
 	else
 		nd_solicit(n->iface, &n->addr, n->state == NEIGH_PROBE ? n->mac : NULL);
@@ -88,6 +90,9 @@ static void on_timer(struct timer *t, uint64_t now_us)
 
 	if (n->n_asked < NEIGH_REQUESTS)
 		send_request(net, n, now_us);
+	else if (n->state == NEIGH_PROBE && n->iface->resolve != NULL)
+		n->state =
+			NEIGH_STALE; // the kernel probes at its own pace, and says when it was in vain
 	else if (n->state == NEIGH_PROBE)
 		start_asking(net, n, NEIGH_ASKING, now_us);
 	else
@@ -237,6 +242,17 @@ static void flush_pending(struct neigh *n)
 	for (unsigned k = 0; k < n->n_pending; k++)
 		send_to(n, n->pending[k]);
 	n->n_pending = 0;
+}
+
+void neigh_lose(struct net *net, struct neigh *n, uint64_t now_us)
+{
+	if (n->state == NEIGH_FAILED)
+		return;
+	timer_cancel(net->timers, &n->timer);
+	if (n->state == NEIGH_ASKING)
+		fail(net, n, now_us);
+	else
+		start_asking(net, n, NEIGH_ASKING, now_us);
 }
 
 // Announcements come to every worker; an answer is believed only by the one that asked.

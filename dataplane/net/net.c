@@ -104,6 +104,8 @@ static void announce(struct iface *i, uint64_t now_us)
 {
 	struct net *net = i->net;
 
+	if (i->resolve != NULL) // the kernel has done it
+		return;
 	if (!net->quiet)
 		arp_announce(i);
 	if (i->n_announced == 0)
@@ -234,6 +236,11 @@ bool net_route(struct net *net, const struct ip_addr *dst, struct ip_addr *src, 
 
 	if (r == NULL)
 		return false;
+	if (iface_owns(r->iface, &r->source)) {
+		*src = r->source;
+		*mtu = r->iface->mtu;
+		return true;
+	}
 	// A gateway's link-local address says nothing about which of ours the rest of the world can reach.
 	own = iface_source(r->iface,
 		ip_addr_equal(&r->gateway, &none) || wire_ip6_is_link_local(&r->gateway)

@@ -5,6 +5,7 @@
 //     neigh.c  cache of neighbours, whatever the family    ip4.c   checks on input, header on output
 //     fib.c    routes and the destination cache            icmp.c  echo, errors for TCP
 //     ip6.c, ip6_chain.c, icmp6.c   the same for IPv6      nd.c    what ARP does, for IPv6
+//     kept.c   interfaces whose addresses, routes and neighbours are the kernel's
 //
 // Every frame has one owner. _input and _output take; a frame that goes no further ends in net_drop()
 // with its reason, nowhere else.
@@ -12,6 +13,7 @@
 
 #include "dataplane/base/hash.h"
 #include "dataplane/base/list.h"
+#include "dataplane/net/kept.h"
 #include "dataplane/net/net.h"
 #include "dataplane/tcp/tcp_net.h"
 #include "dataplane/timer.h"
@@ -27,7 +29,7 @@
 #define NEIGH_MAX_PENDING 3u
 #define NEIGH_CAP         256u
 #define NEIGH_BUCKETS     256u
-#define FIB_MAX_ROUTES    (NET_MAX_IFACES * (NET_MAX_ADDRESSES + 2))
+#define FIB_MAX_ROUTES    (NET_MAX_IFACES * (NET_MAX_ADDRESSES + 2) + NET_MAX_PATHS)
 #define FIB_CACHE         1024u
 #define NET_SECOND_US     1000000ull
 
@@ -74,6 +76,8 @@ struct iface {
 	struct ip_addr gateways[2]; // at most one of each family
 	iface_transmit_fn *transmit;
 	void *transmit_arg;
+	iface_resolve_fn *resolve; // NULL: our own ARP and ND
+	void *resolve_arg;
 
 	// per packet
 	struct rte_mbuf *tx[NET_BATCH];
@@ -119,6 +123,7 @@ struct neigh_cache {
 struct route {
 	struct ip_addr prefix;
 	struct ip_addr gateway; // all zero: the destination itself is the neighbour
+	struct ip_addr source;  // of ours, to be preferred; all zero: by network
 	uint8_t prefix_len;     // of 128, IPv4 mapped
 	struct iface *iface;
 };
@@ -220,6 +225,8 @@ void neigh_learn(
 // NET_PASS, or why the advertisement changes nothing.
 enum net_drop neigh_advertise(struct net *net, struct neigh *n, const uint8_t *mac, bool solicited,
 	bool override, uint64_t now_us);
+// The neighbour's address is not to be used any more: it is asked for anew, or if that is under way, given up.
+void neigh_lose(struct net *net, struct neigh *n, uint64_t now_us);
 // Starts asking for a neighbour before there is anything to send.
 void neigh_ask(struct net *net, struct neigh *n, uint64_t now_us);
 
@@ -229,6 +236,9 @@ void fib_init(struct net *net);
 void fib_add_iface(struct net *net, struct iface *i);
 // True if the first 'prefix_len' of 128 bits are the same.
 bool fib_prefix_matches(const struct ip_addr *prefix, unsigned prefix_len, const struct ip_addr *a);
+// Replaces all routes of the interface; returns how many found no room.
+unsigned fib_replace(
+	struct net *net, struct iface *i, const struct net_path *paths, unsigned n_paths);
 // Longest match; NULL if there is none.
 const struct route *fib_route(const struct net *net, const struct ip_addr *dst);
 // As fib_route(), with the neighbour, from the destination cache if it can. The entry is valid until the

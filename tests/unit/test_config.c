@@ -175,6 +175,7 @@ static void examples_load_without_an_error(void)
 {
 	assert_loads("configs/demo");
 	assert_loads("configs/minimal.yaml");
+	assert_loads("configs/pod");
 }
 
 static void seed_loads_unchanged(void)

@@ -1,0 +1,294 @@
+"""A pod: one interface with the kernel's address on it, which the gateway shares (addressing: shared).
+
+    client namespace: 10.77.1.1 and, behind it, the services at 10.77.3.x     gw namespace: ga 10.77.1.254, the kernel's
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from tests.e2e import shop
+from tests.e2e.conftest import BUILD, GATEWAY, HTTP, HTTPS, LAB, Client, Gateway, Response, wait_for
+from tests.e2e.test_20_transfer import HTTPS_URL, download
+from tests.lab import netns, service
+
+URL = f"http://shop.example:{HTTP}"
+NEIGHBOUR = "10.77.1.1"
+
+APPLIANCE = """\
+apiVersion: pollgate.dev/v1alpha1
+kind: Appliance
+metadata: {{name: istio-ingressgateway, namespace: istio-system, labels: {{istio: ingressgateway}}}}
+spec:
+  workers: {{cores: "{core}", idle: adaptive}}
+  memory: {{limit: 200Mi}}
+  ports:
+    - {{name: pod, driver: af_xdp, interface: ga, addressing: shared}}
+  management:
+    socket: {run}/mgmt.sock
+    metrics: 127.0.0.1:15090
+    health: "0.0.0.0:15021"
+  drain: {{timeout: 20s}}
+"""
+
+# As a container with capabilities: {drop: [ALL], add: [NET_ADMIN, NET_RAW, BPF, IPC_LOCK]}.
+AS_POD = ("setpriv", "--bounding-set", "-all,+net_admin,+net_raw,+bpf,+ipc_lock")
+
+
+def ip(namespace, *words):
+    return subprocess.run(
+        ["ip", "-n", f"{LAB}-{namespace}", *words], check=True, text=True, stdout=subprocess.PIPE
+    ).stdout
+
+
+def run_in(namespace, *command, **options):
+    with netns.inside(f"{LAB}-{namespace}"):
+        return subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+
+
+def udp_socket(namespace, address=None):
+    with netns.inside(f"{LAB}-{namespace}"):
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(30)
+    if address is not None:
+        s.bind(address)
+    return s
+
+
+class Kernel:
+    """What goes on beside the gateway in its pod: each returns when it worked."""
+
+    def __init__(self):
+        self.echo = netns.listen(f"{LAB}-gw", (GATEWAY, 7000))
+        self.dns = udp_socket("client", (NEIGHBOUR, 53))
+        self.dns.settimeout(None)
+        self.threads = [
+            threading.Thread(target=self.serve_echo, daemon=True),
+            threading.Thread(target=self.serve_dns, daemon=True),
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def serve_echo(self):
+        while True:
+            try:
+                s, _ = self.echo.accept()
+            except OSError:
+                return
+            with s:
+                s.sendall(s.recv(1000))
+
+    def serve_dns(self):
+        while True:
+            query, asker = self.dns.recvfrom(1000)
+            if query == b"end":
+                return
+            self.dns.sendto(b"answer to " + query, asker)
+
+    def stop(self):
+        self.echo.shutdown(socket.SHUT_RDWR)
+        with udp_socket("client") as s:
+            s.sendto(b"end", (NEIGHBOUR, 53))
+        for thread in self.threads:
+            thread.join(30)
+        self.echo.close()
+        self.dns.close()
+
+    def works(self):
+        ping = run_in("client", "ping", "-c", "2", "-i", "0.2", "-w", "30", GATEWAY)
+        assert ping.returncode == 0, ping.stdout
+        with netns.connect(f"{LAB}-client", (GATEWAY, 7000), 30) as s:
+            s.sendall(b"over the kernel's TCP")
+            assert s.recv(1000) == b"over the kernel's TCP"
+        with udp_socket("gw") as s:
+            s.sendto(b"query", (NEIGHBOUR, 53))
+            assert s.recvfrom(1000)[0] == b"answer to query"
+        with netns.inside(f"{LAB}-client"):
+            probe = subprocess.run(["curl", "-sS", "--fail", "-m", "30", f"http://{GATEWAY}:15021/healthz/ready"])
+        assert probe.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def pod(lab):
+    ip("gw", "addr", "add", f"{GATEWAY}/24", "dev", "ga")
+    ip("gw", "route", "add", "default", "via", NEIGHBOUR)
+    services = service.Services(f"{LAB}-client")
+    for name, tens in shop.SERVICES.items():
+        for i in range(1, 4):
+            ip("client", "addr", "add", f"10.77.3.{tens}{i}/32", "dev", "ca")
+            services.add(f"{name}-{i}", f"10.77.3.{tens}{i}")
+    kernel = Kernel()
+    yield kernel
+    kernel.stop()
+    services.stop()
+    for tens in shop.SERVICES.values():
+        for i in range(1, 4):
+            ip("client", "addr", "del", f"10.77.3.{tens}{i}/32", "dev", "ca")
+    ip("gw", "addr", "flush", "dev", "ga")
+
+
+@pytest.fixture(scope="module")
+def module_gateway(pod, core, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("pod")
+    services = "---\n".join(shop.service_yaml(n, t) for n, t in shop.SERVICES.items())
+    shop.write(
+        directory / "config",
+        core,
+        replace={
+            "appliance.yaml": APPLIANCE.format(core=core, run=directory),
+            "services.yaml": services.replace("10.77.2.", "10.77.3."),
+        },
+    )
+    gateway = Gateway(directory, core)
+    yield gateway
+    assert gateway.stop() == 0, gateway.output()[-4000:]
+
+
+@pytest.fixture
+def pod_gateway(module_gateway):
+    if module_gateway.process is None:
+        module_gateway.start(AS_POD)
+    yield module_gateway
+    if module_gateway.process is not None:
+        wait_for(module_gateway.is_quiet, "no exchange left after the test")
+
+
+@pytest.fixture
+def client(pod_gateway):
+    return Client(pod_gateway.config / "ca.crt")
+
+
+def program_on_ga():
+    link = json.loads(ip("gw", "-j", "-d", "link", "show", "ga"))[0]
+    return link.get("xdp", {}).get("prog", {}).get("id", 0)
+
+
+def test_memory_of_the_pod_default(pod, pod_gateway, client):
+    download(client, f"{HTTPS_URL}/checkout/bytes/3000000", 3_000_000)
+    assert pod_gateway.memory_kib() < 256 * 1024
+
+
+def test_kernel_goes_on_while_the_gateway_serves(pod, pod_gateway, client):
+    pod.works()
+    download(client, f"{HTTPS_URL}/checkout/bytes/3000000", 3_000_000)
+    answer = client.curl(f"{HTTPS_URL}/checkout/sum", "-d", "x" * 100_000)
+    assert json.loads(answer.stdout)["length"] == 100_000
+    pod.works()
+    assert client.status(f"{URL}/inventory") == 200
+    assert program_on_ga() != 0
+    assert pod_gateway.stop() == 0
+    assert program_on_ga() == 0
+    with pytest.raises(ConnectionRefusedError):  # by the kernel
+        client.connect(HTTPS)
+
+
+def test_neighbour_that_moves_is_followed(pod, pod_gateway, client):
+    upstream = f"{URL}/checkout"
+    assert client.status(upstream) == 200
+    before = json.loads(ip("client", "-j", "link", "show", "ca"))[0]["address"]
+    with client.connect() as kept, kept.makefile("rb") as stream:
+        kept.sendall(b"GET /checkout HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+        assert Response(stream).status == 200
+        ip("client", "link", "set", "ca", "address", "02:00:00:77:01:99")
+        try:
+            # The kernel of the neighbour asks who has our address, and ours learns from the question.
+            assert client.status(upstream) == 200
+            kept.sendall(b"GET /inventory HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+            assert Response(stream).status == 200
+            pod.works()
+            assert pod_gateway.metrics().sum("pollgate_neigh_changed_total") >= 1
+        finally:
+            ip("client", "link", "set", "ca", "address", before)
+    assert client.status(upstream) == 200
+
+
+def test_addresses_and_routes_are_followed(pod, pod_gateway, client):
+    second = "10.77.1.253"
+    ip("gw", "addr", "add", f"{second}/24", "dev", "ga")
+    try:
+        assert client.curl(f"http://{second}:{HTTP}/checkout", "-H", "Host: shop.example").returncode == 0
+        ip("gw", "route", "del", "default")
+        # A second is what this route waits.
+        wait_for(lambda: client.status(f"{URL}/impatient") in (503, 504), "no way to the services")
+        ip("gw", "route", "add", "10.77.3.0/24", "via", NEIGHBOUR)
+        wait_for(lambda: client.status(f"{URL}/impatient") == 200, "the new route is used")
+    finally:
+        run_in("gw", "ip", "route", "replace", "default", "via", NEIGHBOUR)
+        run_in("gw", "ip", "route", "del", "10.77.3.0/24")
+        ip("gw", "addr", "del", f"{second}/24", "dev", "ga")
+
+    def is_refused():
+        with pytest.raises(OSError):
+            netns.connect(f"{LAB}-client", (second, HTTP), 1).close()
+        return True
+
+    wait_for(is_refused, "the address is gone")
+    assert client.status(f"{URL}/checkout") == 200
+
+
+def test_gateway_that_was_killed_is_replaced(pod, pod_gateway, client):
+    assert client.status(f"{URL}/checkout") == 200
+    left = program_on_ga()
+    pod_gateway.process.kill()
+    pod_gateway.process.wait()
+    assert program_on_ga() == left != 0
+    ping = run_in("client", "ping", "-c", "1", "-w", "30", GATEWAY)
+    assert ping.returncode == 0, ping.stdout
+    with pytest.raises(TimeoutError):  # dropped, not reset: the next gateway may have it
+        client.connect(timeout=1)
+    Gateway.running = None  # there is nothing to stop any more
+    pod_gateway.start(AS_POD)
+    assert program_on_ga() not in (0, left)
+    assert "replaced the XDP program of a gateway that was killed" in pod_gateway.output()
+    assert client.status(f"{URL}/checkout") == 200
+    pod.works()
+
+
+def test_one_interface_has_one_gateway(pod, pod_gateway, client):
+    text = (pod_gateway.config / "appliance.yaml").read_text()
+    second = pod_gateway.run_dir / "second"
+    shutil.copytree(pod_gateway.config, second)
+    for what in ("mgmt.sock", "15090", "15021"):
+        text = text.replace(what, what.replace("mgmt", "second").replace("150", "250"))
+    (second / "appliance.yaml").write_text(text)
+    answer = run_in(
+        "gw",
+        *(BUILD / "pollgate", "run", "--config", second),
+        preexec_fn=lambda: os.sched_setaffinity(0, range(os.cpu_count())),
+        timeout=60,
+    )
+    assert answer.returncode == 1
+    assert 'port "pod": another gateway that runs has interface "ga"' in answer.stdout
+    assert client.status(f"{URL}/checkout") == 200
+
+
+def test_reload_follows_the_listeners(pod, pod_gateway, client):
+    gateways = pod_gateway.config / "gateway.yaml"
+    text = gateways.read_text()
+    more = "    - port: {number: 9443, name: more, protocol: HTTP}\n      hosts: ['*']\n"
+    with pytest.raises(ConnectionRefusedError):
+        client.connect(9443)
+    gateways.write_text(text + more)
+    pod_gateway.ctl("reload")
+    kept = client.connect(9443)
+    kept.settimeout(60)
+    stream = kept.makefile("rb")
+
+    def ask():
+        kept.sendall(b"GET /checkout HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+        return Response(stream).status
+
+    assert ask() == 200
+    gateways.write_text(text)
+    pod_gateway.ctl("reload")
+    assert ask() == 200  # whose listener is gone, but not its connection
+    kept.close()
+    stream.close()
+    wait_for(lambda: "a port is the kernel's again port=9443" in pod_gateway.output(), "the kernel has the port back")
+    with pytest.raises(ConnectionRefusedError):
+        client.connect(9443)
