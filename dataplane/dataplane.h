@@ -34,6 +34,7 @@ struct port_config {
 	unsigned n_addresses;
 	struct ip_addr gateway;  // all zero: none
 	struct ip_addr gateway6; // another of the other family
+	uint16_t vlan;           // 0: untagged
 	uint16_t mtu;            // 0: the device's
 	int checksum;            // enum csum_policy; -1: by driver (quirk table)
 };

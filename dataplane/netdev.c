@@ -97,7 +97,7 @@ int netdev_read(const char *name, struct netdev *out)
 	return result;
 }
 
-int netdev_set_up(const char *name)
+static int set_flag(const char *name, short flag)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq r = {0};
@@ -106,12 +106,22 @@ int netdev_set_up(const char *name)
 	if (fd < 0)
 		return -errno;
 	result = ask(fd, name, SIOCGIFFLAGS, &r);
-	if (result == 0 && (r.ifr_flags & IFF_UP) == 0) {
-		r.ifr_flags = (short)(r.ifr_flags | IFF_UP);
+	if (result == 0 && (r.ifr_flags & flag) == 0) {
+		r.ifr_flags = (short)(r.ifr_flags | flag);
 		result = ask(fd, name, SIOCSIFFLAGS, &r);
 	}
 	close(fd);
 	return result;
+}
+
+int netdev_set_up(const char *name)
+{
+	return set_flag(name, IFF_UP);
+}
+
+int netdev_set_all_groups(const char *name)
+{
+	return set_flag(name, IFF_ALLMULTI);
 }
 
 // The address of 'sa', if it is an IP address.

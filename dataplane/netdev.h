@@ -22,6 +22,8 @@ struct netdev {
 // Returns 0, or -ENODEV and the like.
 int netdev_read(const char *name, struct netdev *out);
 int netdev_set_up(const char *name);
+// Lets frames to every group in.
+int netdev_set_all_groups(const char *name);
 
 // True if the kernel has the address on any interface.
 bool netdev_kernel_owns(const struct ip_addr *address);

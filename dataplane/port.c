@@ -410,6 +410,30 @@ static int open_program(const struct port_config *config, unsigned n_queues,
 	return fd;
 }
 
+static bool has_ip6(const struct port_config *config)
+{
+	for (unsigned i = 0; i < config->n_addresses; i++) {
+		if (!ip_addr_is_v4(&config->addresses[i]))
+			return true;
+	}
+	return false;
+}
+
+// IPv6 neighbours ask a group, and a NIC's filter may not let it in. Devices without a filter say that they
+// cannot switch it off.
+static void receive_groups(const struct port *p, const struct port_config *config)
+{
+	int result = rte_eth_allmulticast_enable(p->id);
+
+	if (result == 0 || !sits_on_kernel_interface(config))
+		return;
+	result = netdev_set_all_groups(config->device);
+	if (result != 0)
+		log_warning("multicast may not come in, and IPv6 neighbours not find us port=%s "
+			    "error=%s",
+			p->name, strerror(-result));
+}
+
 int port_open(struct port *p, const struct port_config *config, unsigned index, unsigned n_workers,
 	struct rte_mempool *pool, char *error, size_t error_size)
 {
@@ -459,6 +483,8 @@ int port_open(struct port *p, const struct port_config *config, unsigned index, 
 		result = fail(-ENOENT, "\"%s\" has no maps of our XDP program", config->device);
 		goto out;
 	}
+	if (!config->shared && has_ip6(config))
+		receive_groups(p, config);
 	choose_mac(p);
 	log_info("open port=%s driver=%s device=%s queues=%u mtu=%u checksum=%s addressing=%s",
 		p->name, p->driver, config->device, p->n_queues, p->mtu, port_csum_name(p->csum),

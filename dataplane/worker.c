@@ -505,6 +505,7 @@ static int start_net(struct worker *w, uint64_t now_us)
 		struct iface_config ic = {
 			.name = pc->name,
 			.mtu = s->ports[i].mtu,
+			.vlan = pc->vlan,
 			.rx_csum = s->ports[i].csum,
 			.n_addresses = pc->n_addresses,
 			.gateway = pc->gateway,

@@ -33,6 +33,7 @@ struct appliance_port {
 	struct ip_addr gateway;  // all zero: none
 	struct ip_addr gateway6; // beside an IPv4 one
 	uint16_t mtu;            // 0: the port's
+	uint16_t vlan;           // 0: untagged
 	const char *checksum;    // verify | trust | accept-partial; NULL: by driver
 };
 

@@ -616,6 +616,7 @@ struct appliance_port_spec {
 	struct ip_addr gateway;
 	struct ip_addr gateway6;
 	uint32_t mtu;
+	uint32_t vlan;
 	int checksum;
 };
 

@@ -118,6 +118,7 @@ void sizing_dataplane_config(
 			.gateway = from->gateway,
 			.gateway6 = from->gateway6,
 			.mtu = from->mtu,
+			.vlan = from->vlan,
 			.checksum = port_checksum(from->checksum),
 		};
 		memcpy(to->addresses, from->addresses, sizeof(to->addresses));

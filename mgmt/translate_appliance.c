@@ -178,6 +178,7 @@ static void translate_port(const struct manifest *m, struct region *out,
 	to->gateway = spec->gateway;
 	to->gateway6 = spec->gateway6;
 	to->mtu = (uint16_t)spec->mtu;
+	to->vlan = (uint16_t)spec->vlan;
 	to->checksum = checksum_names[spec->checksum];
 	for (unsigned i = 0; i < spec->n_addresses && n != NULL; i++, n = n->next) {
 		if (i == COUNT_OF(to->addresses)) {

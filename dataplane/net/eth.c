@@ -20,7 +20,7 @@ static bool is_our_group6(const struct iface *in, const struct rte_mbuf *m, uint
 enum net_drop eth_check(const struct iface *in, struct rte_mbuf *m, uint16_t *type)
 {
 	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
-	uint16_t hdr_len = sizeof(*eth);
+	uint16_t hdr_len = sizeof(*eth), vlan = 0;
 	bool group;
 
 	if (m->nb_segs != 1)
@@ -42,11 +42,14 @@ enum net_drop eth_check(const struct iface *in, struct rte_mbuf *m, uint16_t *ty
 
 		if (rte_pktmbuf_data_len(m) < sizeof(*eth) + sizeof(*tag))
 			return NET_DROP_eth_short;
-		if ((tag->vlan_tci & RTE_BE16(0x0fff)) != 0)
+		vlan = rte_be_to_cpu_16(tag->vlan_tci) & 0x0fff;
+		if (vlan != 0 && *type != RTE_ETHER_TYPE_VLAN) // a provider's, not ours
 			return NET_DROP_eth_vlan;
 		*type = rte_be_to_cpu_16(tag->eth_proto);
 		hdr_len += sizeof(*tag);
 	}
+	if (vlan != in->vlan)
+		return NET_DROP_eth_vlan;
 
 	if (group && !(*type == RTE_ETHER_TYPE_ARP && rte_is_broadcast_ether_addr(&eth->dst_addr))
 		&& !(*type == RTE_ETHER_TYPE_IPV6 && is_our_group6(in, m, hdr_len)))
@@ -62,8 +65,16 @@ enum net_drop eth_check(const struct iface *in, struct rte_mbuf *m, uint16_t *ty
 
 void eth_output(struct iface *out, struct rte_mbuf *m, const uint8_t dst[6], uint16_t type)
 {
-	struct rte_ether_hdr *eth = wire_push(m, sizeof(*eth));
+	struct rte_ether_hdr *eth;
 
+	if (out->vlan != 0) {
+		struct rte_vlan_hdr *tag = wire_push(m, sizeof(*tag));
+
+		tag->vlan_tci = rte_cpu_to_be_16(out->vlan);
+		tag->eth_proto = rte_cpu_to_be_16(type);
+		type = RTE_ETHER_TYPE_VLAN;
+	}
+	eth = wire_push(m, sizeof(*eth));
 	memcpy(eth->dst_addr.addr_bytes, dst, sizeof(eth->dst_addr));
 	memcpy(eth->src_addr.addr_bytes, out->mac, sizeof(eth->src_addr));
 	eth->ether_type = rte_cpu_to_be_16(type);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#define VLAN_MAX 4094u // IEEE 802.1Q, 9.6: 4095 is reserved
+
 // RFC 4291, appendix A: the hardware address with ff:fe in its middle and the universal bit turned.
 static struct ip_addr link_local_of(const uint8_t mac[6])
 {
@@ -57,11 +59,12 @@ int iface_init(struct iface *i, struct net *net, const struct iface_config *conf
 		.net = net,
 		.name = config->name,
 		.mtu = config->mtu,
+		.vlan = config->vlan,
 		.rx_csum = config->rx_csum,
 		.transmit = config->transmit,
 		.transmit_arg = config->transmit_arg,
 	};
-	if (config->n_addresses >= NET_MAX_ADDRESSES)
+	if (config->n_addresses >= NET_MAX_ADDRESSES || config->vlan > VLAN_MAX)
 		return -EINVAL;
 	memcpy(i->mac, config->mac, sizeof(i->mac));
 	for (unsigned k = 0; k < config->n_addresses && error == 0; k++)

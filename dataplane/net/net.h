@@ -37,7 +37,8 @@ typedef void iface_transmit_fn(void *arg, struct rte_mbuf **ms, unsigned n);
 struct iface_config {
 	const char *name;
 	uint8_t mac[6];
-	uint16_t mtu; // IP bytes, 1500 on Ethernet
+	uint16_t mtu;  // IP bytes, 1500 on Ethernet
+	uint16_t vlan; // the 802.1Q identifier of every frame, in and out; 0: none is tagged
 	enum csum_policy rx_csum;
 	struct ip_addr addresses[8];
 	uint8_t prefix_len[8]; // in bits of the address's own family: 24 for a v4 /24

@@ -68,6 +68,7 @@ struct iface {
 	const char *name;
 	uint8_t mac[6];
 	uint16_t mtu;
+	uint16_t vlan; // 0: untagged
 	enum csum_policy rx_csum;
 	unsigned n_addresses;
 	struct iface_address addresses[NET_MAX_ADDRESSES];

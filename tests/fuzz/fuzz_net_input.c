@@ -10,6 +10,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void repair_sums6(struct rig_frame *f)
+{
+	struct rte_ipv6_hdr *ip = rig_ip6_of(f);
+
+	if (f->len >= RTE_ETHER_HDR_LEN + sizeof(*ip) + sizeof(struct wire_icmp6)
+		&& ip->proto == IPPROTO_ICMPV6
+		&& rte_be_to_cpu_16(ip->payload_len) >= sizeof(struct wire_icmp6)
+		&& rte_be_to_cpu_16(ip->payload_len) <= f->len - RTE_ETHER_HDR_LEN - sizeof(*ip))
+		rig_fix_icmp6_sum(f);
+}
+
 // Checksums a mutation would never hit.
 static void repair_sums(struct rig_frame *f)
 {
@@ -17,6 +28,10 @@ static void repair_sums(struct rig_frame *f)
 	size_t hdr_len, at = RTE_ETHER_HDR_LEN;
 	uint16_t sum;
 
+	if (f->len > 14 && f->data[12] == 0x86 && f->data[13] == 0xdd) {
+		repair_sums6(f);
+		return;
+	}
 	if (f->len < at + sizeof(*ip) || (hdr_len = rte_ipv4_hdr_len(ip)) > f->len - at)
 		return;
 	rig_fix_ip4_sum(f);
@@ -26,6 +41,25 @@ static void repair_sums(struct rig_frame *f)
 	memset(f->data + at + 2, 0, 2);
 	sum = (uint16_t)~rte_raw_cksum(f->data + at, f->len - at);
 	memcpy(f->data + at + 2, &sum, sizeof(sum));
+}
+
+// An IPv6 packet of ours: whole, from an address of ours or, in a check of one, from none, and right.
+static void check_sent6(struct rig_frame *f)
+{
+	const struct rte_ipv6_hdr *ip = rig_ip6_of(f);
+	struct ip_addr src = wire_ip6(ip->src_addr), dst = wire_ip6(ip->dst_addr);
+	uint16_t payload;
+
+	if (f->len < RTE_ETHER_HDR_LEN + sizeof(*ip) + sizeof(struct wire_icmp6))
+		abort();
+	payload = rte_be_to_cpu_16(ip->payload_len);
+	if (payload != f->len - RTE_ETHER_HDR_LEN - sizeof(*ip) || ip->proto != IPPROTO_ICMPV6
+		|| wire_icmp6_sum(&src, &dst, ip + 1, payload) != 0xffff)
+		abort();
+	if (iface_address_of(rig.iface, &src) == NULL && !wire_ip6_is_unspecified(&src))
+		abort();
+	if ((dst.b[0] == 0xff) != (f->data[0] == 0x33) || ip_addr_is_v4(&dst))
+		abort();
 }
 
 static void check_sent(void)
@@ -40,6 +74,8 @@ static void check_sent(void)
 			&& (rte_raw_cksum(ip, sizeof(*ip)) != 0xffff
 				|| ip->src_addr != rig_ip("10.0.0.1")))
 			abort();
+		if (f->data[12] == 0x86 && f->data[13] == 0xdd)
+			check_sent6(f);
 	}
 	rig.n_sent = 0;
 }
@@ -50,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct steer steer;
 
 	test_eal_init();
-	rig_start();
+	rig_start6();
 	steer_init(&steer, &(struct hash_key){1, 2}, 3, 16384, 65535);
 	while (cursor_left(&c) > 2) {
 		uint16_t head = cursor_be16(&c);

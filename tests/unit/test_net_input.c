@@ -63,6 +63,53 @@ static void options_are_skipped_and_priority_tags_ignored(void)
 	assert_int_equal(rig_stop(), 0);
 }
 
+static void tag_frame(uint16_t type, uint16_t vlan)
+{
+	const uint8_t tag[4] = {
+		(uint8_t)(type >> 8), (uint8_t)type, (uint8_t)(vlan >> 8), (uint8_t)vlan};
+
+	memmove(frame.data + 16, frame.data + 12, frame.len - 12);
+	memcpy(frame.data + 12, tag, sizeof(tag));
+	frame.len += 4;
+}
+
+static void a_port_in_a_vlan_takes_and_sends_that_tag_only(void)
+{
+	static const struct {
+		uint16_t type, vlan;
+		bool taken;
+	} cases[] = {
+		{RTE_ETHER_TYPE_VLAN, 100,          true },
+		{RTE_ETHER_TYPE_VLAN, 0xe000 | 100, true }, // whatever its priority
+		{RTE_ETHER_TYPE_VLAN, 101,          false},
+		{RTE_ETHER_TYPE_VLAN, 0xe000,       false},
+		{RTE_ETHER_TYPE_QINQ, 100,          false},
+		{0,                   0,            false},
+	};
+
+	start();
+	rig.iface->vlan = 100;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		unsigned before = rig.tcp.n_segments;
+		uint64_t dropped = rig.stats.eth_drop_vlan;
+
+		segment(20);
+		if (cases[i].type != 0)
+			tag_frame(cases[i].type, cases[i].vlan);
+		rig_receive(&frame);
+		assert_int_equal(rig.tcp.n_segments - before, cases[i].taken);
+		assert_int_equal(rig.stats.eth_drop_vlan - dropped, !cases[i].taken);
+	}
+	rig.n_sent = 0;
+	rig_arp(&frame, rig_broadcast_mac, RTE_ARP_OP_REQUEST, rig_peer_mac, "10.0.0.2",
+		"10.0.0.1");
+	tag_frame(RTE_ETHER_TYPE_VLAN, 100);
+	rig_receive(&frame);
+	assert_int_equal(rig.n_sent, 1);
+	assert_memory_equal(rig.sent[0].data + 12, "\x81\x00\x00\x64\x08\x06", 6);
+	assert_int_equal(rig_stop(), 0);
+}
+
 static void many_frames_of_one_burst_all_arrive(void)
 {
 	struct rte_mbuf *ms[80];
@@ -275,5 +322,6 @@ static void a_frame_in_pieces_is_dropped(void)
 
 TESTS(TEST(a_segment_reaches_tcp_without_headers_and_padding),
 	TEST(options_are_skipped_and_priority_tags_ignored),
+	TEST(a_port_in_a_vlan_takes_and_sends_that_tag_only),
 	TEST(many_frames_of_one_burst_all_arrive), TEST(each_fault_is_dropped_with_its_reason),
 	TEST(a_frame_in_pieces_is_dropped))
