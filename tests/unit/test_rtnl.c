@@ -19,7 +19,8 @@ static struct {
 
 static void append(const void *data, size_t len)
 {
-	memcpy(d.data + d.len, data, len);
+	if (len > 0)
+		memcpy(d.data + d.len, data, len);
 	d.len += len;
 }
 
