@@ -37,18 +37,19 @@ enum wire_icmp6_type {
 #define WIRE_ICMP6_NEXT_HEADER      1
 #define WIRE_ICMP6_OPTION           2
 
+// Packed as DPDK's headers are: behind 14 bytes of Ethernet nothing is aligned.
 struct wire_icmp6 {
 	uint8_t type;
 	uint8_t code;
 	uint16_t checksum;
 	uint32_t word; // flags, MTU or pointer, by type
-};
+} __rte_packed;
 
 // A neighbour solicitation or advertisement; options follow.
 struct wire_nd {
 	struct wire_icmp6 icmp;
 	uint8_t target[16];
-};
+} __rte_packed;
 
 #define WIRE_ND_ROUTER    RTE_BE32(0x80000000) // flags of an advertisement
 #define WIRE_ND_SOLICITED RTE_BE32(0x40000000)
