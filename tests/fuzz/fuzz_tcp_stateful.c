@@ -145,6 +145,7 @@ static void check_tcp(const struct rte_ipv4_hdr *ip, const uint8_t *bytes, size_
 	edge = ack + ((uint32_t)rte_be_to_cpu_16(h->rx_win) << s->scale);
 	if (h->tcp_flags & RTE_TCP_SYN_FLAG) {
 		s->rcv = end;
+		s->scale = 0; // until there is a connection
 		s->has_edge = false;
 		return;
 	}
@@ -168,7 +169,7 @@ static void check_sent(const uint8_t *f, size_t len)
 	CHECK(len >= RTE_ETHER_HDR_LEN + 20 && len <= RTE_ETHER_HDR_LEN + 1500);
 	CHECK(memcmp(f + 6, own_mac, 6) == 0);
 	if (f[12] == 0x08 && f[13] == 0x06) {
-		const struct rte_arp_hdr *arp = (const void *)ip;
+		const struct rte_arp_hdr *arp = (const void *)(f + RTE_ETHER_HDR_LEN);
 		uint32_t i = (arp->arp_data.arp_tip - PEER_IP) >> 24;
 
 		if (i < N_PEERS)
