@@ -1,5 +1,6 @@
 // Two real workers on one port with one queue, each on its thread; the test is the wire, and a third thread
-// keeps calling them as mgmt does. Run it under ThreadSanitizer: make tsan.
+// keeps calling them as mgmt does. Not for TSan: a buffer's last owner learns that it is alone by a relaxed load of the
+// reference count, and the pools and drivers behind it are libraries that TSan does not see into.
 //
 //     the test --> rx ring --> worker 0 --(inbox)--> worker 1
 //              <-- tx ring <-- worker 0 <--(outbox)-- worker 1
