@@ -95,5 +95,5 @@ def test_every_kind_of_call(new_gateway, server, tls):
     for status, n in {"0": 7, "5": 1, "12": 2}.items():
         labels = {"request_protocol": "grpc", "response_code": "200", "grpc_response_status": status}
         assert metrics.sum("istio_requests_total", **labels) == n, status
-    flaky = [line for line in gateway.access_log() if line["path"] == "/lab.Echo/Flake"]
+    flaky = wait_for(lambda: [line for line in gateway.access_log() if line["path"] == "/lab.Echo/Flake"], "the line of the log")
     assert [line["attempts"] for line in flaky] == [2]

@@ -31,6 +31,7 @@ spec:
     - route: [{{destination: {{host: chat-service}}}}]
       retries: {{attempts: 0}}
 """
+PORT = 8090  # other tests have services on 8080 of the same addresses
 ASK = (
     "GET {path} HTTP/1.1\r\nHost: chat.shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -40,7 +41,7 @@ ASK = (
 @pytest.fixture(scope="module")
 def shared_gateway(lab, core, tmp_path_factory):
     directory = tmp_path_factory.mktemp("gateway")
-    more = PARTS.format(chat=shop.service_yaml("chat", 4, count=1), raw=shop.service_yaml("raw", 4, count=2).replace("10.77.2.41", "10.77.2.43"))
+    more = PARTS.format(chat=shop.service_yaml("chat", 4, count=1, port=PORT), raw=shop.service_yaml("raw", 4, count=2, port=PORT).replace("10.77.2.41", "10.77.2.43"))
     shop.write(directory / "config", core, replace={"chat.yaml": more})
     gateway = Gateway(directory, core).start()
     yield gateway
@@ -88,9 +89,9 @@ class Raw:
 @pytest.fixture(scope="module")
 def chat(all_services, shared_gateway):
     async def start():
-        servers.append(await websockets.serve(echo, sock=netns.listen(f"{LAB}-svc", ("10.77.2.41", 8080)), max_size=None, compression=None))
+        servers.append(await websockets.serve(echo, sock=netns.listen(f"{LAB}-svc", ("10.77.2.41", PORT)), max_size=None, compression=None))
         for address in ("10.77.2.42", "10.77.2.43"):
-            servers.append(await asyncio.start_server(raw.serve, sock=netns.listen(f"{LAB}-svc", (address, 8080))))
+            servers.append(await asyncio.start_server(raw.serve, sock=netns.listen(f"{LAB}-svc", (address, PORT))))
 
     async def stop():
         for server in servers:
