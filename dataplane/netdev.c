@@ -26,42 +26,37 @@ static int ask_ethtool(int fd, const char *name, void *command)
 	return ask(fd, name, SIOCETHTOOL, &r);
 }
 
-static bool carries_default_route4(const char *name)
+// Is the line of a route file a default route? Its interface is then in 'iface'.
+typedef bool (*route_line_fn)(const char *line, char iface[64]);
+
+static bool is_default_route4(const char *line, char iface[64])
 {
-	FILE *f = fopen("/proc/self/net/route", "r");
-	char line[256];
-	bool found = false;
+	unsigned long dst, mask;
 
-	if (f == NULL)
-		return false;
-	while (!found && fgets(line, sizeof(line), f) != NULL) {
-		char iface[64];
-		unsigned long dst, mask;
-
-		// Iface Destination Gateway Flags RefCnt Use Metric Mask ...
-		if (sscanf(line, "%63s %lx %*x %*x %*d %*d %*d %lx", iface, &dst, &mask) == 3)
-			found = dst == 0 && mask == 0 && strcmp(iface, name) == 0;
-	}
-	fclose(f);
-	return found;
+	// Iface Destination Gateway Flags RefCnt Use Metric Mask ...
+	return sscanf(line, "%63s %lx %*x %*x %*d %*d %*d %lx", iface, &dst, &mask) == 3 && dst == 0
+		&& mask == 0;
 }
 
-static bool carries_default_route6(const char *name)
+static bool is_default_route6(const char *line, char iface[64])
 {
-	FILE *f = fopen("/proc/self/net/ipv6_route", "r");
-	char line[256];
+	unsigned len;
+
+	// Destination length source length next-hop metric references use flags interface
+	return sscanf(line, "%*32s %x %*32s %*x %*32s %*x %*x %*x %*x %63s", &len, iface) == 2
+		&& len == 0;
+}
+
+static bool carries_default_route(const char *name, const char *path, route_line_fn is_default)
+{
+	FILE *f = fopen(path, "r");
+	char line[256], iface[64];
 	bool found = false;
 
 	if (f == NULL)
 		return false;
-	while (!found && fgets(line, sizeof(line), f) != NULL) {
-		char iface[64];
-		unsigned len;
-
-		// Destination length source length next-hop metric references use flags interface
-		if (sscanf(line, "%*32s %x %*32s %*x %*32s %*x %*x %*x %*x %63s", &len, iface) == 2)
-			found = len == 0 && strcmp(iface, name) == 0;
-	}
+	while (!found && fgets(line, sizeof(line), f) != NULL)
+		found = is_default(line, iface) && strcmp(iface, name) == 0;
 	fclose(f);
 	return found;
 }
@@ -91,7 +86,9 @@ int netdev_read(const char *name, struct netdev *out)
 		&& channels.combined_count + channels.rx_count > 0)
 		out->n_rx_queues = channels.combined_count + channels.rx_count;
 	close(fd);
-	out->has_default_route = carries_default_route4(name) || carries_default_route6(name);
+	out->has_default_route =
+		carries_default_route(name, "/proc/self/net/route", is_default_route4)
+		|| carries_default_route(name, "/proc/self/net/ipv6_route", is_default_route6);
 	if (bpf_xdp_query_id((int)out->index, 0, &out->xdp_program) != 0)
 		out->xdp_program = 0;
 	return result;

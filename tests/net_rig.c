@@ -146,6 +146,18 @@ void rig_start6(void)
 	rig_start_with(true);
 }
 
+void rig_start6_quiet(void)
+{
+	struct ip_addr peer = rig_addr("fd00::2");
+
+	rig_start6();
+	rig_at(0);
+	rig_at(3 * RIG_SECOND);
+	neigh_learn(rig.net, neigh_get(rig.net, rig.iface, &peer, rig.now_us), rig_peer_mac, true,
+		rig.now_us);
+	rig.n_sent = 0;
+}
+
 unsigned rig_stop(void)
 {
 	net_free(&rig.net);
@@ -166,6 +178,20 @@ void rig_at(uint64_t us)
 {
 	rig.now_us = RIG_START + us;
 	net_run(rig.net, rig.now_us);
+}
+
+int rig_send(const char *src, const char *dst)
+{
+	bool is_ip6 = strchr(dst, ':') != NULL;
+	struct rte_mbuf *m = rte_pktmbuf_alloc(rig.pool);
+	struct ip_addr from = is_ip6 ? rig_addr(src) : ip_addr_of_v4(rig_ip(src));
+	struct ip_addr to = is_ip6 ? rig_addr(dst) : ip_addr_of_v4(rig_ip(dst));
+	int result;
+
+	memset(rte_pktmbuf_append(m, 20), 7, 20);
+	result = net_output(rig.net, m, &from, &to, IPPROTO_TCP, rig.now_us);
+	net_run(rig.net, rig.now_us);
+	return result;
 }
 
 uint32_t rig_ip(const char *text)

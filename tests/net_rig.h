@@ -50,12 +50,17 @@ extern struct rig rig;
 // Starts 'rig' with a net that has not run yet; rig_stop() frees it and returns how many mbufs leaked.
 void rig_start(void);
 void rig_start6(void);
+// With IPv6, its checks and announcements over, and the peer fd00::2 known.
+void rig_start6_quiet(void);
 unsigned rig_stop(void);
 
 // Gives the net a frame and runs it.
 void rig_receive(const struct rig_frame *f);
 // Sets the clock to 'us' after RIG_START and runs the net.
 void rig_at(uint64_t us);
+
+// Has the net send 20 bytes as TCP would, and runs it; what net_output() said.
+int rig_send(const char *src, const char *dst);
 
 uint32_t rig_ip(const char *text);
 extern const uint8_t rig_own_mac[6], rig_peer_mac[6], rig_broadcast_mac[6];

@@ -23,14 +23,7 @@ static void start_quiet(void)
 
 static int send_to(const char *dst)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(rig.pool);
-	struct ip_addr from = ip_addr_of_v4(rig_ip("10.0.0.1")), to = ip_addr_of_v4(rig_ip(dst));
-	int result;
-
-	memset(rte_pktmbuf_append(m, 20), 7, 20);
-	result = net_output(rig.net, m, &from, &to, IPPROTO_TCP, rig.now_us);
-	net_run(rig.net, rig.now_us);
-	return result;
+	return rig_send("10.0.0.1", dst);
 }
 
 static void peer_replies(const uint8_t mac[6])

@@ -9,15 +9,8 @@ static struct rig_frame frame;
 
 static void start(void)
 {
-	struct ip_addr peer = rig_addr("fd00::2");
-
 	test_eal_init();
-	rig_start6();
-	rig_at(0);
-	rig_at(3 * RIG_SECOND);
-	neigh_learn(rig.net, neigh_get(rig.net, rig.iface, &peer, rig.now_us), rig_peer_mac, true,
-		rig.now_us);
-	rig.n_sent = 0;
+	rig_start6_quiet();
 }
 
 static void an_echo_comes_back_as_it_was(void)

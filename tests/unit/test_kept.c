@@ -51,14 +51,7 @@ static void set_neighbour(const char *who, const uint8_t *mac, bool confirmed)
 
 static int send_to(const char *dst)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(rig.pool);
-	struct ip_addr from = address("10.1.0.5"), to = address(dst);
-	int result;
-
-	memset(rte_pktmbuf_append(m, 20), 7, 20);
-	result = net_output(rig.net, m, &from, &to, IPPROTO_TCP, rig.now_us);
-	net_run(rig.net, rig.now_us);
-	return result;
+	return rig_send("10.1.0.5", dst);
 }
 
 // The rig's own interface has the kept one beside it: 10.1.0.5/24 with the gateway 10.1.0.1.

@@ -76,14 +76,7 @@ static void start_quiet(void)
 
 static int send_to(const char *dst)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(rig.pool);
-	struct ip_addr from = rig_addr("fd00::1"), to = rig_addr(dst);
-	int result;
-
-	memset(rte_pktmbuf_append(m, 20), 7, 20);
-	result = net_output(rig.net, m, &from, &to, IPPROTO_TCP, rig.now_us);
-	net_run(rig.net, rig.now_us);
-	return result;
+	return rig_send("fd00::1", dst);
 }
 
 static void peer_advertises(const uint8_t *mac, uint32_t flags)
