@@ -1,5 +1,8 @@
 #include "dataplane/mbuf.h"
 
+#include "dataplane/base/tsan.h"
+#include "dataplane/mbuf_tsan.h"
+
 #include <rte_errno.h>
 #include <rte_mbuf_pool_ops.h>
 #include <stdio.h>
@@ -16,6 +19,15 @@ size_t mbuf_size(enum mbuf_layout layout)
 	return layout == MBUF_PAGED ? page / (page / size) : size;
 }
 
+static const char *pool_ops(void)
+{
+#ifdef BUILT_FOR_TSAN
+	return mbuf_tsan_ops();
+#else
+	return rte_mbuf_best_mempool_ops();
+#endif
+}
+
 // As rte_pktmbuf_pool_create(), which cannot be told that no device needs physically contiguous buffers.
 static struct rte_mempool *create(uint32_t n, enum mbuf_layout layout)
 {
@@ -30,7 +42,7 @@ static struct rte_mempool *create(uint32_t n, enum mbuf_layout layout)
 
 	if (pool == NULL)
 		return NULL;
-	result = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
+	result = rte_mempool_set_ops_byname(pool, pool_ops(), NULL);
 	if (result == 0) {
 		rte_pktmbuf_pool_init(pool, &private);
 		result = rte_mempool_populate_default(pool);

@@ -1,6 +1,7 @@
 #include "dataplane/worker_thread.h"
 
 #include "dataplane/base/log.h"
+#include "dataplane/base/tsan.h"
 #include "dataplane/idle.h"
 #include "dataplane/kernel_net.h"
 #include "dataplane/wake.h"
@@ -125,6 +126,18 @@ static void drop_frames(struct worker *w, struct rte_mbuf **ms, unsigned n)
 	rte_pktmbuf_free_bulk(ms, n);
 }
 
+// The driver takes the first frames, as many as it returns.
+static unsigned burst_out(const struct worker_port *p, struct rte_mbuf **ms, unsigned n)
+{
+	uint16_t sent;
+
+	for (unsigned i = 0; i < n; i++)
+		tsan_release(&ms[i]->refcnt);
+	sent = rte_eth_tx_burst(p->port_id, p->queue, ms, (uint16_t)n);
+	stat_add(&p->worker->stats.tx_packets, sent);
+	return sent;
+}
+
 // Frames leave in the order they came, so while there is a backlog new ones go behind it.
 static bool send_backlog(struct worker_port *p)
 {
@@ -133,13 +146,11 @@ static bool send_backlog(struct worker_port *p)
 	while (p->backlog_head != p->backlog_tail) {
 		uint32_t at = p->backlog_head & (BACKLOG - 1);
 		uint32_t n = RTE_MIN(p->backlog_tail - p->backlog_head, BACKLOG - at);
-		uint16_t sent = rte_eth_tx_burst(
-			p->port_id, p->queue, p->backlog + at, (uint16_t)RTE_MIN(n, BURST));
+		unsigned sent = burst_out(p, p->backlog + at, RTE_MIN(n, BURST));
 
 		if (sent == 0)
 			break;
 		p->backlog_head += sent;
-		stat_add(&p->worker->stats.tx_packets, sent);
 		sent_any = true;
 	}
 	return sent_any;
@@ -149,10 +160,8 @@ static void send_frames(struct worker_port *p, struct rte_mbuf **ms, unsigned n)
 {
 	unsigned sent = 0;
 
-	if (p->backlog_head == p->backlog_tail) {
-		sent = rte_eth_tx_burst(p->port_id, p->queue, ms, (uint16_t)n);
-		stat_add(&p->worker->stats.tx_packets, sent);
-	}
+	if (p->backlog_head == p->backlog_tail)
+		sent = burst_out(p, ms, n);
 	for (; sent < n && p->backlog_tail - p->backlog_head < BACKLOG; sent++)
 		p->backlog[p->backlog_tail++ & (BACKLOG - 1)] = ms[sent];
 	drop_frames(p->worker, ms + sent, n - sent);
@@ -295,6 +304,8 @@ static bool receive_port(struct worker *w, struct worker_port *p, uint64_t now_u
 
 	if (n == 0)
 		return false;
+	for (unsigned i = 0; i < n; i++)
+		tsan_acquire(&ms[i]->refcnt);
 	stat_add(&w->stats.rx_packets, n);
 	if (w->shared->n_workers > 1)
 		n = steer_frames(w, p, ms, n);
