@@ -659,6 +659,7 @@ struct appliance_http {
 	uint64_t body_rate_window_us;
 	uint32_t max_connections;
 	int underscores; // enum underscores
+	bool extended_connect;
 	const char *server_name;
 	struct appliance_http2 *http2;
 };

@@ -276,6 +276,7 @@ static void translate_spec(const struct manifest *m, struct region *out,
 		.max_connections = http->max_connections,
 		.path_normalization = PATH_NORMALIZE_BASE,
 		.underscores = (enum underscores)http->underscores,
+		.extended_connect = http->extended_connect,
 		.server_name = region_strdup(out, http->server_name),
 		.http2 =
 			{

@@ -260,6 +260,7 @@ struct http_config {
 	// while of 'body_rate_window_us'; 0: any.
 	uint32_t min_body_rate;
 	uint64_t body_rate_window_us;
+	bool extended_connect;    // WebSocket by HTTP/2 is offered to clients (RFC 8441)
 	uint32_t max_connections; // downstream, per worker
 	uint32_t num_trusted_proxies;
 	enum path_normalization {

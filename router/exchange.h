@@ -83,6 +83,7 @@ struct exchange {
 	bool continue_relayed;  // a 100 was
 	bool fresh_connection;  // the next attempt must not reuse one
 	bool replayed;          // the one replay after a stale connection is used up
+	bool avoids_h2;         // the endpoint's HTTP/2 takes no extended CONNECT
 	bool client_keep_alive; // what the request asked for
 	bool expects_continue;
 	bool answer_has_body;

@@ -367,7 +367,15 @@ static enum step attempt_failed(struct exchange *x, uint64_t now_us)
 		exchange_set_state(x, EXCHANGE_PICK);
 		return STEP_AGAIN;
 	}
-	if (reason != RESET_OVERFLOW)
+	// An endpoint that is asked in the client's version of HTTP speaks both.
+	if (reason == RESET_NO_CONNECT_PROTOCOL && !x->avoids_h2
+		&& x->cluster->config->protocol == CLUSTER_PROTOCOL_CLIENTS) {
+		x->avoids_h2 = x->fresh_connection = true;
+		exchange_drop_attempt(x, now_us);
+		exchange_set_state(x, EXCHANGE_PICK);
+		return STEP_AGAIN;
+	}
+	if (reason != RESET_OVERFLOW && reason != RESET_NO_CONNECT_PROTOCOL)
 		record_outcome(x, 503, now_us);
 	if (retry_wants_reset(&x->route->retry, reason, sent) && take_retry(x))
 		return back_off(x, now_us);

@@ -337,9 +337,6 @@ static enum step forward(struct exchange *x, uint64_t now_us)
 			now_us);
 	}
 	if (x->upgrade) {
-		// What Upgrade asks for is CONNECT in HTTP/2 (RFC 8441), which is not spoken.
-		if (x->cluster->config->protocol == CLUSTER_HTTP_2)
-			return refuse_upgrade(x, now_us);
 		x->is_upgrade_counted = true;
 		stat_inc(&x->peer->hcm->downstream_cx_upgrades_total);
 		stat_inc(&x->peer->hcm->downstream_cx_upgrades_active);

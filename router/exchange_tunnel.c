@@ -1,6 +1,6 @@
-// Upgrades (RFC 9110, 7.8): a request that asks for WebSocket goes on as such; the endpoint's 101 makes of the exchange a
-// tunnel of bytes. Until then nothing of what the client says behind its head is read, so that it cannot be taken for
-// something else by an endpoint that does not switch.
+// Upgrades (RFC 9110, 7.8; HTTP/2's extended CONNECT looks the same from here): a request that asks for WebSocket goes on as such;
+// the endpoint's 101 makes of the exchange a tunnel of bytes. Until then nothing of what the client says behind its head is read,
+// so that it cannot be taken for something else by an endpoint that does not switch.
 //
 // Each direction ends by itself: one side's end is passed on to the other, whose own direction goes on. What one side cannot
 // take is left unread on the other.

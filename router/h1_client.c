@@ -2,6 +2,7 @@
 
 #include "router/exchange.h"
 #include "router/upstream_conn.h"
+#include "router/websocket.h"
 
 static struct upstream_conn *conn_of(const struct codec_stream *s)
 {
@@ -50,6 +51,18 @@ static void fail_rule(struct upstream_conn *c, const struct h1_error *e)
 		c->stream.exchange, RESET_PROTOCOL_ERROR, e != NULL ? e->rule : "no_memory");
 }
 
+// False for a protocol that nobody asked for, or that is not the one asked for, or before the question has left. Where the client
+// speaks HTTP/2 the question has a key of ours (RFC 6455, 4.1).
+static bool may_switch(const struct upstream_conn *c)
+{
+	const struct exchange *x = c->stream.exchange;
+
+	return x->upgrade && exchange_upgrade_is_answered(&x->response)
+		&& !h1_writer_is_pending(&c->writer)
+		&& (x->request.version != HTTP_2
+			|| websocket_is_accepted(&x->response.fields, &x->request.fields));
+}
+
 // A whole head is in x's arena. Returns false if reading stops here.
 static bool take_head(struct upstream_conn *c, uint8_t *head, size_t len)
 {
@@ -63,10 +76,7 @@ static bool take_head(struct upstream_conn *c, uint8_t *head, size_t len)
 		x->large_response = head;
 	}
 	error = h1_parse_response(head, len, &limits, &x->response);
-	// A protocol that nobody asked for, or that is not the one asked for, or before the question has left.
-	if (error == NULL && x->response.status == 101
-		&& (!x->upgrade || !exchange_upgrade_is_answered(&x->response)
-			|| h1_writer_is_pending(&c->writer)))
+	if (error == NULL && x->response.status == 101 && !may_switch(c))
 		error = &H1_ERR_STATUS_UPGRADE;
 	if (error != NULL) {
 		fail_rule(c, error);

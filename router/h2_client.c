@@ -15,6 +15,13 @@ static uint32_t max_streams(const struct h2_session *h)
 	return nghttp2_session_get_remote_settings(h->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
+// RFC 8441, 3: only an endpoint that said so may be asked.
+static bool takes_connect(const struct h2_session *h)
+{
+	return nghttp2_session_get_remote_settings(h->ng, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL)
+		== 1;
+}
+
 static void fail(struct h2_stream *s, enum reset_reason reason)
 {
 	struct upstream_conn *c = s->session->owner;
@@ -69,17 +76,49 @@ static void on_closed(struct h2_stream *s, uint32_t error_code)
 		fail(s, s->reset_received ? RESET_REMOTE_RESET : RESET_PROTOCOL_ERROR);
 }
 
+static void submit(struct h2_stream *s, const struct http_head *head, bool end)
+{
+	struct h2_session *h = s->session;
+	nghttp2_data_provider provider = h2_stream_provider(s);
+	nghttp2_nv nv[H2_MAX_NV];
+	int n = h2_fields_of_request(head, nv);
+	int32_t id;
+
+	if (head->upgrade && !takes_connect(h)) {
+		fail(s, RESET_NO_CONNECT_PROTOCOL);
+		return;
+	}
+	id = n > 0 && h2_session_can_hold(h, nv, (size_t)n)
+		? nghttp2_submit_request(h->ng, NULL, nv, (size_t)n, end ? NULL : &provider, s)
+		: -1;
+	if (id < 0) {
+		fail(s, n > 0 ? RESET_LOCAL_RESET : RESET_PROTOCOL_ERROR);
+		return;
+	}
+	s->id = id;
+	s->known = true;
+	s->head_sent = true;
+	s->connect = head->upgrade;
+	s->out_ended = end;
+	h2_session_wake(h);
+}
+
 // What the endpoint does not let begin any more need not wait for it: the requests that have not
 // left are as good as refused (RFC 9113, 6.8; CVE-2021-32780).
 static void on_peer(struct h2_session *h)
 {
-	if (!h->goaway && max_streams(h) > 0)
-		return;
+	bool refuses = h->goaway || max_streams(h) == 0;
+
 	list_foreach (node, &h->streams) {
 		struct h2_stream *s = container_of(node, struct h2_stream, node);
+		const struct http_head *held = s->held;
 
-		if (s->known && s->stream.wire_sent == 0)
+		if (held != NULL && (refuses || h->peer_known))
+			s->held = NULL;
+		if (refuses && (held != NULL || (s->known && s->stream.wire_sent == 0)))
 			fail(s, RESET_REMOTE_REFUSED);
+		else if (held != NULL && s->held == NULL)
+			submit(s, held, false);
 	}
 }
 
@@ -141,25 +180,13 @@ static void send_head(struct codec_stream *cs, const struct http_head *head, boo
 {
 	struct h2_stream *s = h2_stream_of(cs);
 	struct h2_session *h = s->session;
-	nghttp2_data_provider provider = h2_stream_provider(s);
-	nghttp2_nv nv[H2_MAX_NV];
-	int n = h2_fields_of_request(head, nv);
-	int32_t id;
 
 	if (h->dead)
 		return;
-	id = n > 0 && h2_session_can_hold(h, nv, (size_t)n)
-		? nghttp2_submit_request(h->ng, NULL, nv, (size_t)n, end ? NULL : &provider, s)
-		: -1;
-	if (id < 0) {
-		fail(s, n > 0 ? RESET_LOCAL_RESET : RESET_PROTOCOL_ERROR);
-		return;
-	}
-	s->id = id;
-	s->known = true;
-	s->head_sent = true;
-	s->out_ended = end;
-	h2_session_wake(h);
+	if (head->upgrade && !h->peer_known)
+		s->held = head;
+	else
+		submit(s, head, end);
 }
 
 static void give_back(struct h2_stream *s, uint64_t now_us)

@@ -8,6 +8,7 @@
 #include "router/exchange.h"
 #include "router/http_chars.h"
 #include "router/uri.h"
+#include "router/websocket.h"
 
 #include <string.h>
 
@@ -42,6 +43,8 @@ static void take_pseudo(struct h2_stream *s, struct bytes name, struct bytes val
 		s->authority = value;
 	else if (bytes_equal(name, BYTES(":path")))
 		s->path = value;
+	else if (bytes_equal(name, BYTES(":protocol")))
+		s->protocol = value;
 	else if (bytes_equal(name, BYTES(":status")) && value.len == 3)
 		s->status = (uint16_t)((value.ptr[0] - '0') * 100 + (value.ptr[1] - '0') * 10
 			+ (value.ptr[2] - '0'));
@@ -210,6 +213,31 @@ static const struct h1_error *judge_authority(const struct h2_stream *s, struct 
 	return NULL;
 }
 
+// RFC 8441: what an extended CONNECT asks for is what Upgrade asks for in HTTP/1.1, whose handshake is between the gateway and an
+// endpoint. A length would be of a body, which there is none of.
+static const struct h1_error *take_connect(struct h2_stream *s, struct http_head *out)
+{
+	struct router_worker *w = s->session->worker;
+	uint64_t random[2] = {router_random(w), router_random(w)};
+	uint8_t *key = text_alloc(s, WEBSOCKET_KEY_LEN);
+
+	if (out->content_length > 0)
+		return &H2_ERR_LENGTH;
+	if (key == NULL)
+		return &H2_ERR_HEAD_TOO_LARGE;
+	websocket_key(random, key);
+	http_field_remove_id(&out->fields, HTTP_FIELD_CONTENT_LENGTH);
+	out->content_length = -1;
+	out->chunked = false;
+	out->upgrade = s->connect = true;
+	out->method = BYTES("GET");
+	if (!http_field_set(
+		    &out->fields, BYTES("sec-websocket-key"), bytes_of(key, WEBSOCKET_KEY_LEN))
+		|| !http_field_add(&out->fields, BYTES("upgrade"), s->protocol))
+		return &H2_ERR_TOO_MANY_FIELDS;
+	return NULL;
+}
+
 const struct h1_error *h2_fields_request(
 	struct h2_stream *s, struct http_fields *section, bool end, struct http_head *out)
 {
@@ -240,7 +268,25 @@ const struct h1_error *h2_fields_request(
 		error = &H2_ERR_COOKIES;
 	// What HTTP/1.1 has to frame if it goes on as that.
 	out->chunked = !end && out->content_length < 0;
+	if (error == NULL && s->protocol.len > 0)
+		error = take_connect(s, out);
 	return error;
+}
+
+// A 2xx to an extended CONNECT is what 101 is in HTTP/1.1; of its length nothing is to be made (RFC 9110, 9.3.6).
+static const struct h1_error *take_tunnel(struct h2_stream *s, struct http_head *out)
+{
+	struct exchange *x = s->stream.exchange;
+
+	s->tunnel = true;
+	out->status = 101;
+	out->upgrade = true;
+	out->content_length = -1;
+	http_field_remove_id(&out->fields, HTTP_FIELD_CONTENT_LENGTH);
+	if (!http_field_add(&out->fields, BYTES("upgrade"), BYTES("websocket"))
+		|| !websocket_set_accept(&out->fields, &x->request.fields, &x->arena))
+		return &H2_ERR_TOO_MANY_FIELDS;
+	return NULL;
 }
 
 const struct h1_error *h2_fields_response(
@@ -258,6 +304,8 @@ const struct h1_error *h2_fields_response(
 	// An answer to HEAD, and 304, say how long the body would be.
 	if (error == NULL)
 		error = take_length(out, end, true);
+	if (error == NULL && s->connect && s->status / 100 == 2)
+		error = take_tunnel(s, out);
 	return error;
 }
 
@@ -295,7 +343,15 @@ static void put(struct list_of_nv *l, struct bytes name, struct bytes value)
 	};
 }
 
-static void put_fields(struct list_of_nv *l, const struct http_fields *f)
+// What HTTP/2 has no use for in the handshake of a WebSocket (RFC 8441, 5).
+static bool is_of_handshake(const struct http_field *f)
+{
+	return f->id == HTTP_FIELD_CONTENT_LENGTH
+		|| bytes_equal(f->name, BYTES("sec-websocket-key"))
+		|| bytes_equal(f->name, BYTES("sec-websocket-accept"));
+}
+
+static void put_fields(struct list_of_nv *l, const struct http_fields *f, bool handshake)
 {
 	for (unsigned i = 0; i < f->n; i++) {
 		switch ((enum http_field_id)f->at[i].id) {
@@ -308,6 +364,8 @@ static void put_fields(struct list_of_nv *l, const struct http_fields *f)
 		case HTTP_FIELD_UPGRADE: continue;
 		default: break;
 		}
+		if (handshake && is_of_handshake(&f->at[i]))
+			continue;
 		l->failed |= !is_lower_token(f->at[i].name);
 		put(l, f->at[i].name, f->at[i].value);
 	}
@@ -317,11 +375,13 @@ int h2_fields_of_request(const struct http_head *head, nghttp2_nv to[H2_MAX_NV])
 {
 	struct list_of_nv l = {.to = to};
 
-	put(&l, BYTES(":method"), head->method);
+	put(&l, BYTES(":method"), head->upgrade ? BYTES("CONNECT") : head->method);
+	if (head->upgrade)
+		put(&l, BYTES(":protocol"), BYTES("websocket"));
 	put(&l, BYTES(":scheme"), head->scheme.len > 0 ? head->scheme : BYTES("http"));
 	put(&l, BYTES(":authority"), head->authority);
 	put(&l, BYTES(":path"), head->path);
-	put_fields(&l, &head->fields);
+	put_fields(&l, &head->fields, head->upgrade);
 	return l.failed ? -1 : l.n;
 }
 
@@ -329,12 +389,13 @@ int h2_fields_of_response(
 	const struct http_head *head, uint8_t status_text[3], nghttp2_nv to[H2_MAX_NV])
 {
 	struct list_of_nv l = {.to = to};
+	unsigned status = head->status == 101 ? 200 : head->status; // RFC 8441, 5
 
-	status_text[0] = (uint8_t)('0' + head->status / 100 % 10);
-	status_text[1] = (uint8_t)('0' + head->status / 10 % 10);
-	status_text[2] = (uint8_t)('0' + head->status % 10);
+	status_text[0] = (uint8_t)('0' + status / 100 % 10);
+	status_text[1] = (uint8_t)('0' + status / 10 % 10);
+	status_text[2] = (uint8_t)('0' + status % 10);
 	put(&l, BYTES(":status"), bytes_of(status_text, 3));
-	put_fields(&l, &head->fields);
+	put_fields(&l, &head->fields, head->status == 101);
 	return l.failed ? -1 : l.n;
 }
 
@@ -342,6 +403,6 @@ int h2_fields_of_trailers(const struct http_fields *trailers, nghttp2_nv to[H2_M
 {
 	struct list_of_nv l = {.to = to};
 
-	put_fields(&l, trailers);
+	put_fields(&l, trailers, false);
 	return l.failed ? -1 : l.n;
 }

@@ -282,7 +282,8 @@ static void send_head(struct codec_stream *cs, const struct http_head *head, boo
 		exchange_on_downstream_end(cs->exchange, DOWNSTREAM_CUT, NULL);
 		return;
 	}
-	if (head->status < 200) {
+	s->tunnel = head->status == 101;
+	if (head->status < 200 && !s->tunnel) {
 		nghttp2_submit_headers(h->ng, NGHTTP2_FLAG_NONE, s->id, NULL, nv, (size_t)n, NULL);
 	} else {
 		s->head_sent = true;
@@ -323,7 +324,8 @@ static void reset(struct codec_stream **sp, uint64_t now_us)
 	// nghttp2 drops a head that waits behind a reset; the client is to see what was said.
 	if (s->head_sent)
 		h2_session_flush(s->session);
-	h2_stream_reset(s, NGHTTP2_INTERNAL_ERROR);
+	// RFC 8441, 5: what a reset of TCP would be.
+	h2_stream_reset(s, s->tunnel ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR);
 	give_back(s);
 }
 

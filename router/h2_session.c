@@ -275,7 +275,8 @@ static void take_trailers(struct h2_session *h, struct h2_stream *s)
 {
 	if (s->stream.exchange == NULL)
 		return;
-	if (s->too_large || h2_fields_trailers(h->fields) != NULL) {
+	// A tunnel has none (RFC 9113, 8.5).
+	if (s->too_large || s->tunnel || h2_fields_trailers(h->fields) != NULL) {
 		note_violation(h, s);
 		h2_stream_reset(s, NGHTTP2_PROTOCOL_ERROR);
 		return;
@@ -338,6 +339,7 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
 		break;
 	case NGHTTP2_SETTINGS:
 		h->settings_came = true;
+		h->peer_known |= !(frame->hd.flags & NGHTTP2_FLAG_ACK);
 		if (h->role->on_peer != NULL)
 			h->role->on_peer(h);
 		break;
@@ -384,9 +386,11 @@ static int on_data(
 	return 0;
 }
 
-// True if 's' ended as it should: its answer is whole.
+// True if 's' ended as it should: its answer is whole. A tunnel has two directions to end.
 static bool is_answered(const struct h2_session *h, const struct h2_stream *s)
 {
+	if (s->tunnel)
+		return s->out_left && s->in_ended;
 	return h->role->is_server ? s->out_left : s->in_ended;
 }
 
@@ -401,7 +405,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code,
 	if (h->receiving == s)
 		drop_section(h);
 	h->n_closed++;
-	if (!s->out_left)
+	if (!s->out_left && !s->tunnel)
 		count_early_reset(h);
 	if (s->stream.exchange == NULL)
 		h2_stream_free(&s);
@@ -691,15 +695,16 @@ static uint32_t stream_window(const struct h2_session *h)
 	return h->limits.stream_window < half ? h->limits.stream_window : half;
 }
 
-static bool submit_settings(struct h2_session *h)
+static bool submit_settings(struct h2_session *h, bool extended_connect)
 {
 	uint32_t window = stream_window(h);
 	nghttp2_settings_entry server[] = {
-		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h->limits.max_concurrent_streams},
-		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,    window                          },
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,  h->limits.max_concurrent_streams},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,     window                          },
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,
-                 h->max_head_bytes + H2_FIELD_OVERHEAD * h->max_fields                    },
-		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES,  1                               },
+                 h->max_head_bytes + H2_FIELD_OVERHEAD * h->max_fields                     },
+		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES,   1                               },
+		{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1                               },
 	};
 	nghttp2_settings_entry client[] = {
 		{NGHTTP2_SETTINGS_ENABLE_PUSH,          0             },
@@ -708,9 +713,10 @@ static bool submit_settings(struct h2_session *h)
                  h->max_head_bytes + H2_FIELD_OVERHEAD * h->max_fields},
 	};
 	bool is_server = h->role->is_server;
+	size_t n_server = extended_connect ? 5 : 4;
 
-	return nghttp2_submit_settings(
-		       h->ng, NGHTTP2_FLAG_NONE, is_server ? server : client, is_server ? 4 : 3)
+	return nghttp2_submit_settings(h->ng, NGHTTP2_FLAG_NONE, is_server ? server : client,
+		       is_server ? n_server : 3)
 		== 0
 		&& nghttp2_session_set_local_window_size(
 			   h->ng, NGHTTP2_FLAG_NONE, 0, (int32_t)connection_window(h))
@@ -745,7 +751,7 @@ struct h2_session *h2_session_new(struct router_worker *w, const struct h2_role 
 			&h->ng, w->h2->callbacks, h, w->h2->option, &h->memory.mem)
 				: nghttp2_session_client_new3(
 					&h->ng, w->h2->callbacks, h, w->h2->option, &h->memory.mem);
-	if (error != 0 || !submit_settings(h)) {
+	if (error != 0 || !submit_settings(h, http->extended_connect)) {
 		stat_inc(&w->stats->h2_pool_empty);
 		nghttp2_session_del(h->ng);
 		pool_put(&w->h2_sessions, h);

@@ -19,6 +19,9 @@
 // the connection ends with ENHANCE_YOUR_CALM and a counter (h2_abuse.def). What one session can
 // make nghttp2 hold is bounded (h2_memory.h).
 //
+// WebSocket (RFC 8441): to an exchange the extended CONNECT of a client is the GET with Upgrade that it would be in HTTP/1.1, and
+// its 101 is the 200 of HTTP/2; towards endpoints it is the same the other way round. The stream is a tunnel then.
+//
 // nghttp2 checks the messages of RFC 9113, section 8: pseudo fields, connection-specific fields,
 // lower case, content-length against DATA. h2_fields.c checks the rest, so that no message gets in
 // that HTTP/1.1 could not carry.
@@ -91,6 +94,7 @@ struct h2_session {
 	bool broken;        // the peer's frames are not HTTP/2
 	bool stalled;       // given up because the peer does not read
 	bool goaway;        // the peer said it
+	bool peer_known;    // its first SETTINGS came
 	bool settings_came; // since frames were last sent
 	bool starved;       // a pool was empty as bytes were to be queued; streams are to be woken
 
@@ -128,6 +132,8 @@ struct h2_stream {
 	bool in_ended;  // the peer's message is complete
 	bool out_ended; // ours is handed over
 	bool out_left;  // and all of it was given to the stream below
+	bool connect;   // extended CONNECT (RFC 8441)
+	bool tunnel;    // which was answered 2xx: each direction ends by itself
 	uint32_t owed;  // of 'in': not given back to the connection's window yet
 	bool bad;       // the head breaks a rule of ours: see 'error'
 	bool too_large; // the section being received is
@@ -137,6 +143,7 @@ struct h2_stream {
 	struct h2_queue in;
 	struct h2_queue out;
 	const struct http_fields *out_trailers; // borrowed until they have left
+	const struct http_head *held;           // to an endpoint whose SETTINGS have to come first
 	struct http_fields *trailers_memory;
 
 	// the head that is being received
@@ -147,6 +154,7 @@ struct h2_stream {
 	struct bytes scheme;
 	struct bytes authority;
 	struct bytes path;
+	struct bytes protocol; // of an extended CONNECT
 	uint16_t status;
 	uint64_t start_us;
 };

@@ -282,7 +282,8 @@ static struct upstream_pool *pool_for(const struct router_worker *w,
 	const struct cluster_config *config, const struct endpoint *e, const struct exchange *x)
 {
 	bool h2 = config->protocol == CLUSTER_HTTP_2
-		|| (config->protocol == CLUSTER_PROTOCOL_CLIENTS && x->request.version == HTTP_2);
+		|| (config->protocol == CLUSTER_PROTOCOL_CLIENTS && x->request.version == HTTP_2
+			&& !x->avoids_h2);
 
 	return &e->pools[w->index][h2 ? UPSTREAM_HTTP_2 : UPSTREAM_HTTP_1];
 }

@@ -37,6 +37,7 @@ struct h2_peer {
 	const char *upload;         // what bodies are made of; NULL: zeros
 	size_t upload_left;
 	bool upload_trailers;
+	bool upload_open; // what there is of it is not the end
 	// received, frame by frame
 	bool raw; // the test makes all frames itself from now on; 'ng' is out of it
 	nghttp2_hd_inflater *inflater;
@@ -196,16 +197,12 @@ PEER_UNUSED static void peer_pump(struct h2_peer *p)
 	}
 }
 
-PEER_UNUSED static struct h2_peer *peer_new(
-	struct rig *r, struct stream *io, bool server, uint32_t max_streams, uint32_t window)
+PEER_UNUSED static struct h2_peer *peer_new_with(struct rig *r, struct stream *io, bool server,
+	const nghttp2_settings_entry *settings, size_t n_settings)
 {
 	struct h2_peer *p = calloc(1, sizeof(*p));
 	nghttp2_session_callbacks *cb;
 	nghttp2_option *option;
-	nghttp2_settings_entry settings[] = {
-		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, max_streams},
-		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,    window     },
-	};
 
 	assert_non_null(p);
 	p->rig = r;
@@ -223,9 +220,20 @@ PEER_UNUSED static struct h2_peer *peer_new(
 	nghttp2_hd_inflate_new(&p->inflater);
 	nghttp2_session_callbacks_del(cb);
 	nghttp2_option_del(option);
-	nghttp2_submit_settings(p->ng, NGHTTP2_FLAG_NONE, settings, 2);
+	nghttp2_submit_settings(p->ng, NGHTTP2_FLAG_NONE, settings, n_settings);
 	peer_pump(p);
 	return p;
+}
+
+PEER_UNUSED static struct h2_peer *peer_new(
+	struct rig *r, struct stream *io, bool server, uint32_t max_streams, uint32_t window)
+{
+	nghttp2_settings_entry settings[] = {
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, max_streams},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,    window     },
+	};
+
+	return peer_new_with(r, io, server, settings, 2);
 }
 
 PEER_UNUSED static struct h2_peer *peer_client(struct rig *r)
@@ -263,6 +271,8 @@ PEER_UNUSED static ssize_t peer_read(nghttp2_session *ng, int32_t id, uint8_t *t
 	if (p->upload != NULL)
 		p->upload += n;
 	p->upload_left -= n;
+	if (p->upload_left == 0 && p->upload_open)
+		return n > 0 ? (ssize_t)n : NGHTTP2_ERR_DEFERRED;
 	if (p->upload_left == 0) {
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
 		if (p->upload_trailers) {

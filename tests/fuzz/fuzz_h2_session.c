@@ -64,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	flags = data[0];
 	r = rig_new();
+	r->config.http.extended_connect = true;
 	r->config.access_log.enabled = false;
 	r->config.http.body_timeout_us = 1000000;
 	r->cluster.protocol = flags & 1 ? CLUSTER_HTTP_2 : CLUSTER_HTTP_1;

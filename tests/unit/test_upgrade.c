@@ -216,23 +216,6 @@ static void other_protocols_and_bodies_are_refused(void)
 	}
 }
 
-static void endpoints_that_speak_http2_are_not_asked(void)
-{
-	struct rig *r = rig_new();
-	unsigned c;
-
-	r->cluster.protocol = CLUSTER_HTTP_2;
-	rig_start(r);
-	c = ask(r);
-	rig_assert_begins(rig_client_got(r, c), "HTTP/1.1 403 Forbidden\r\n");
-	rig_assert_log(r, "403 - upgrade_failed 0 0");
-	assert_true(rig_client_closed(r, c));
-	assert_int_equal(r->n_upstreams, 0);
-	assert_int_equal(rig_hcm(r)->downstream_cx_upgrades_total, 0);
-	rig_assert_quiet(r);
-	rig_done(&r);
-}
-
 // As if it had not been asked for: the connection goes on with HTTP/1.1.
 static void h2c_and_an_upgrade_without_connection_are_not_listened_to(void)
 {
@@ -546,7 +529,6 @@ TESTS(TEST(bytes_pass_both_ways_and_each_side_ends_by_itself), TEST(endpoint_may
 	TEST(early_bytes_are_held_until_101),
 	TEST(other_answers_pass_and_nothing_behind_the_request_does),
 	TEST(other_protocols_and_bodies_are_refused),
-	TEST(endpoints_that_speak_http2_are_not_asked),
 	TEST(h2c_and_an_upgrade_without_connection_are_not_listened_to),
 	TEST(a_101_that_does_not_fit_is_refused), TEST(a_megabyte_each_way_passes_slow_readers),
 	TEST(a_stalled_direction_pushes_back_alone), TEST(client_aborts_at_every_stage),
