@@ -28,7 +28,7 @@ static void run_command(struct gateway *gw, const struct admin_words *words, str
 	handlers[c - admin_commands](gw, words, a);
 }
 
-void admin_execute(void *gateway, char *line, FILE *to)
+void admin_execute(void *gateway, char *line, FILE *to, struct admin_stream *rest)
 {
 	struct admin_answer a = {.code = ADMIN_CODE_DONE};
 	struct admin_words words;
@@ -38,7 +38,10 @@ void admin_execute(void *gateway, char *line, FILE *to)
 		admin_end(&a, ADMIN_CODE_ARGUMENTS, "%s", wrong);
 	else
 		run_command(gateway, &words, &a);
-	admin_write_answer(to, &a, words.json);
+	if (a.stream.ops != NULL)
+		*rest = a.stream;
+	else
+		admin_write_answer(to, &a, words.json);
 }
 
 static json_t *messages(const struct diag *d, enum diag_severity severity)

@@ -36,7 +36,7 @@ void admin_print_reference(FILE *to);
 void admin_print_help(FILE *to);
 
 // Executes one line for 'gateway' (a struct gateway) and writes the answer; an admin_execute_fn.
-void admin_execute(void *gateway, char *line, FILE *to);
+void admin_execute(void *gateway, char *line, FILE *to, struct admin_stream *rest);
 
 // What a command is. words->at[0] is its name. Fills 'a'; returns false if 'a' was ended by admin_end(), true for "done".
 typedef bool admin_command_fn(

@@ -5,12 +5,15 @@
 // The answer is lines that start with a number. Lines of class 1 are data; the first line of another class ends the answer:
 //
 //     1000 text, a line of a table       1001 one JSON document
+//     1002 N: N bytes follow this line, then a line break
 //     0000 done                          8000 failed: why
 //     9000 no such command               9001 arguments not understood
 //
 // A command fills an admin_answer with a JSON value; that value is the JSON answer, and the text answer is a rendering of it, so
 // that the two can never say different things.
 #pragma once
+
+#include "mgmt/admin_stream.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -24,6 +27,7 @@ enum admin_code {
 	ADMIN_CODE_DONE = 0,
 	ADMIN_CODE_TEXT = 1000,
 	ADMIN_CODE_JSON = 1001,
+	ADMIN_CODE_BYTES = 1002,
 	ADMIN_CODE_FAILED = 8000,
 	ADMIN_CODE_NO_COMMAND = 9000,
 	ADMIN_CODE_ARGUMENTS = 9001,
@@ -46,6 +50,7 @@ struct admin_answer {
 	char message[512];    // of the last line
 	json_t *body;         // owned; NULL: no data
 	char *text;           // owned; instead of 'body' where the data is text in itself (metrics)
+	struct admin_stream stream; // instead of all the others: writes the answer as it comes
 };
 
 // Sets the last line of the answer; returns false for "return admin_fail(...)".

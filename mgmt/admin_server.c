@@ -29,6 +29,7 @@ struct admin_client {
 	char *out; // malloc'ed; NULL: nothing to send
 	size_t out_len;
 	size_t out_sent;
+	struct admin_stream stream; // the rest of the answer
 	char in[ADMIN_LINE_MAX];
 };
 
@@ -54,6 +55,9 @@ static void refuse(int fd, enum admin_code code, const char *why)
 
 static void client_close(struct admin_client *c)
 {
+	if (c->stream.ops != NULL)
+		c->stream.ops->cancel(c->stream.arg);
+	c->stream.ops = NULL;
 	loop_remove(c->server->loop, &c->source);
 	close(c->source.fd);
 	free(c->out);
@@ -84,27 +88,49 @@ static bool client_send(struct admin_client *c, uint64_t now_us)
 	return true;
 }
 
-static void client_execute(struct admin_client *c, char *line)
+// What is written to the file becomes the client's output.
+static FILE *output_begin(struct admin_client *c)
 {
 	FILE *to = open_memstream(&c->out, &c->out_len);
 
 	c->out_sent = 0;
-	if (to == NULL) {
+	if (to == NULL)
 		c->out = NULL;
-		return;
-	}
-	c->server->execute(c->server->arg, line, to);
+	return to;
+}
+
+static void output_end(struct admin_client *c, FILE *to)
+{
 	if (fclose(to) != 0 || c->out_len == 0) {
 		free(c->out);
 		c->out = NULL;
 	}
 }
 
+static void client_execute(struct admin_client *c, char *line)
+{
+	FILE *to = output_begin(c);
+
+	if (to == NULL)
+		return;
+	c->server->execute(c->server->arg, line, to, &c->stream);
+	output_end(c, to);
+}
+
+// What the client's source has to wait for.
+static uint32_t events_for(const struct admin_client *c)
+{
+	if (c->out != NULL)
+		return EPOLLOUT;
+	// While an answer goes on there may be no room for what a client says in advance, or nothing more to come.
+	return c->closing || c->n_in == sizeof(c->in) ? 0 : EPOLLIN;
+}
+
 // Runs the commands that are complete, one answer at a time: the next begins when the previous answer is sent. Returns false if
 // the client is gone.
 static bool client_run(struct admin_client *c, uint64_t now_us)
 {
-	while (c->out == NULL) {
+	while (c->out == NULL && c->stream.ops == NULL) {
 		char *end = memchr(c->in, '\n', c->n_in);
 		size_t used;
 
@@ -118,6 +144,12 @@ static bool client_run(struct admin_client *c, uint64_t now_us)
 		if (!client_send(c, now_us))
 			return false;
 	}
+	if (c->stream.ops != NULL) {
+		if (c->closing)
+			c->stream.ops->finish(c->stream.arg);
+		loop_modify(c->server->loop, &c->source, events_for(c));
+		return true;
+	}
 	if (c->out == NULL && c->n_in == sizeof(c->in)) {
 		refuse(c->source.fd, ADMIN_CODE_ARGUMENTS, "the line is too long");
 		c->closing = true;
@@ -126,7 +158,7 @@ static bool client_run(struct admin_client *c, uint64_t now_us)
 		client_close(c);
 		return false;
 	}
-	loop_modify(c->server->loop, &c->source, c->out != NULL ? EPOLLOUT : EPOLLIN);
+	loop_modify(c->server->loop, &c->source, events_for(c));
 	return true;
 }
 
@@ -203,6 +235,7 @@ static void on_connection(struct loop_source *source, uint32_t events, uint64_t 
 	c->source = (struct loop_source){fd, on_client, c};
 	c->server = s;
 	c->closing = false;
+	c->stream.ops = NULL;
 	c->n_in = 0;
 	c->deadline_us = now_us + CLIENT_TIMEOUT_US;
 	if (loop_add(s->loop, &c->source, EPOLLIN) != 0) {
@@ -333,9 +366,61 @@ void admin_server_tick(struct admin_server *s, uint64_t now_us)
 {
 	for (unsigned i = 0; i < ADMIN_SERVER_MAX_CLIENTS; i++) {
 		struct admin_client *c = &s->clients[i];
+		bool waits_for_us = c->stream.ops != NULL && c->out == NULL;
 
-		if (c->source.fd >= 0 && now_us >= c->deadline_us)
+		if (c->source.fd >= 0 && now_us >= c->deadline_us && !waits_for_us)
 			client_close(c);
+	}
+}
+
+static bool is_streaming(const struct admin_client *c)
+{
+	return c->source.fd >= 0 && c->stream.ops != NULL;
+}
+
+static void client_more(struct admin_client *c, uint64_t now_us)
+{
+	FILE *to = output_begin(c);
+
+	if (to == NULL)
+		return;
+	if (!c->stream.ops->more(c->stream.arg, to, now_us))
+		c->stream.ops = NULL;
+	output_end(c, to);
+	c->deadline_us = now_us + CLIENT_TIMEOUT_US;
+	if (client_send(c, now_us))
+		client_run(c, now_us);
+}
+
+void admin_server_run(struct admin_server *s, uint64_t now_us)
+{
+	for (unsigned i = 0; i < ADMIN_SERVER_MAX_CLIENTS; i++) {
+		if (is_streaming(&s->clients[i]) && s->clients[i].out == NULL)
+			client_more(&s->clients[i], now_us);
+	}
+}
+
+bool admin_server_has_streams(const struct admin_server *s)
+{
+	for (unsigned i = 0; i < ADMIN_SERVER_MAX_CLIENTS; i++) {
+		if (is_streaming(&s->clients[i]))
+			return true;
+	}
+	return false;
+}
+
+void admin_server_finish_streams(struct admin_server *s, uint64_t now_us)
+{
+	for (unsigned i = 0; i < ADMIN_SERVER_MAX_CLIENTS; i++) {
+		struct admin_client *c = &s->clients[i];
+
+		if (!is_streaming(c))
+			continue;
+		c->stream.ops->finish(c->stream.arg);
+		while (is_streaming(c) && c->out == NULL)
+			client_more(c, now_us);
+		if (is_streaming(c))
+			client_close(c); // it is too slow to be told
 	}
 }
 

@@ -4,6 +4,7 @@
 // Only root and the user the gateway runs as are answered (SO_PEERCRED), whatever the socket's mode has become.
 #pragma once
 
+#include "mgmt/admin_stream.h"
 #include "mgmt/loop.h"
 
 #include <stdint.h>
@@ -14,8 +15,9 @@
 
 struct admin_server;
 
-// Executes 'line' (without its line break; may be changed) and writes the whole answer to 'to'. mgmt thread.
-typedef void admin_execute_fn(void *arg, char *line, FILE *to);
+// Executes 'line' (without its line break; may be changed) and writes the whole answer to 'to', or its beginning: then '*rest'
+// says where the rest comes from. mgmt thread.
+typedef void admin_execute_fn(void *arg, char *line, FILE *to, struct admin_stream *rest);
 
 // Opens the socket at 'path' and hangs it on 'loop'. Its folder is made if missing; a socket that nobody listens on is replaced.
 // Returns NULL and a sentence in 'error'.
@@ -27,5 +29,12 @@ void admin_server_free(struct admin_server **sp);
 
 // Closes the clients whose time is up. To be called about once a second.
 void admin_server_tick(struct admin_server *s, uint64_t now_us);
+
+// Asks the answers that go on for more. To be called often while there are any.
+void admin_server_run(struct admin_server *s, uint64_t now_us);
+bool admin_server_has_streams(const struct admin_server *s);
+
+// Completes them, and sends what can be sent at once.
+void admin_server_finish_streams(struct admin_server *s, uint64_t now_us);
 
 unsigned admin_server_n_clients(const struct admin_server *s);

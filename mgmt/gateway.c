@@ -16,6 +16,7 @@ LOG_MODULE("gateway")
 
 #define LOG_PERIOD_US    100000u
 #define SECOND_US        1000000u
+#define STREAM_PERIOD_US 5000u // between two looks at what an answer goes on with
 #define MAX_SERIES       4096u // of istio_requests_total and its like, for each worker
 #define START_ERROR_SIZE 640
 
@@ -273,7 +274,10 @@ static bool start(struct gateway *gw, struct config **config, struct diag **d, c
 
 static void stop(struct gateway *gw)
 {
-	// Workers first: their last log lines are in the rings when the writer empties them.
+	// What goes on with what the workers have ends before them.
+	if (gw->admin != NULL)
+		admin_server_finish_streams(gw->admin, loop_now_us());
+	// Then the workers: their last log lines are in the rings when the writer empties them.
 	dataplane_stop(&gw->dataplane);
 	log_writer_stop(&gw->log_writer);
 	router_free(&gw->router);
@@ -343,6 +347,8 @@ static uint64_t next_wake(const struct gateway *gw, uint64_t now_us)
 
 	next = earlier(next, gw->next_router_us);
 	next = earlier(next, drain_next_us(&gw->drain, now_us));
+	if (gw->admin != NULL && admin_server_has_streams(gw->admin))
+		next = earlier(next, now_us + STREAM_PERIOD_US);
 	if (gw->health != NULL)
 		next = earlier(next, http_endpoint_deadline(gw->health, now_us));
 	if (gw->metrics != NULL)
@@ -366,6 +372,8 @@ static void run_timers(struct gateway *gw, uint64_t now_us)
 	}
 	// A new cluster, or a snapshot that just retired, may want a tick earlier than the last one said.
 	gw->next_router_us = earlier(gw->next_router_us, now_us + SECOND_US);
+	if (gw->admin != NULL)
+		admin_server_run(gw->admin, now_us);
 	if (gw->health != NULL)
 		http_endpoint_run(gw->health);
 	if (gw->metrics != NULL)

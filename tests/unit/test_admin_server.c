@@ -19,15 +19,49 @@ struct rig {
 	struct admin_server *server;
 	char error[ADMIN_SERVER_ERROR_SIZE];
 	unsigned n_executed;
+	// of "stream N", which answers with N pieces of 100 KB
+	unsigned n_pieces;
+	bool finished;
+	bool cancelled;
 };
 
+static bool more(void *arg, FILE *to, uint64_t now_us)
+{
+	struct rig *r = arg;
+
+	(void)now_us;
+	if (r->n_pieces > 0 && !r->finished) {
+		r->n_pieces--;
+		fprintf(to, "1002 100000\n%0*d\n", 100000, 7);
+		return true;
+	}
+	fprintf(to, "0000 %u left\n", r->n_pieces);
+	return false;
+}
+
+static void finish(void *arg)
+{
+	((struct rig *)arg)->finished = true;
+}
+
+static void cancel(void *arg)
+{
+	((struct rig *)arg)->cancelled = true;
+}
+
+static const struct admin_stream_ops pieces = {more, finish, cancel};
+
 // Answers with what it was told; "big N" with N bytes.
-static void echo(void *arg, char *line, FILE *to)
+static void echo(void *arg, char *line, FILE *to, struct admin_stream *rest)
 {
 	struct rig *r = arg;
 	unsigned size;
 
 	r->n_executed++;
+	if (sscanf(line, "stream %u", &r->n_pieces) == 1) {
+		*rest = (struct admin_stream){&pieces, r};
+		return;
+	}
 	if (sscanf(line, "big %u", &size) == 1) {
 		fprintf(to, "1000 %0*d\n", (int)size, 0);
 		fputs("0000 done\n", to);
@@ -287,6 +321,130 @@ static void a_large_answer_arrives_whole(void)
 	rig_fini(&r);
 }
 
+// --- answers that go on
+
+// Reads what came; returns how many bytes, the last of them in 'tail'.
+static size_t take(int fd, char tail[32])
+{
+	char buffer[65536];
+	size_t n = 0, last;
+	ssize_t got;
+
+	while ((got = recv(fd, buffer, sizeof(buffer) - 1, MSG_DONTWAIT)) > 0) {
+		n += (size_t)got;
+		last = got < 31 ? (size_t)got : 31;
+		memcpy(tail, buffer + got - last, last);
+		tail[last] = '\0';
+	}
+	return n;
+}
+
+static void an_answer_can_go_on_and_the_next_command_waits(void)
+{
+	const size_t piece = strlen("1002 100000\n") + 100000 + 1;
+	char tail[32] = "";
+	struct rig r;
+	int fd;
+
+	rig_init(&r);
+	fd = client(&r);
+	say(&r, fd, "stream 1\nnext\n");
+	expect_nothing(fd);
+	assert_true(admin_server_has_streams(r.server));
+	admin_server_tick(r.server, loop_now_us() + 60000000); // a quiet stream has all the time
+	admin_server_run(r.server, loop_now_us());
+	assert_int_equal(take(fd, tail), piece);
+	assert_int_equal(r.n_executed, 1);
+	admin_server_run(r.server, loop_now_us());
+	assert_int_equal(take(fd, tail), strlen("0000 0 left\n0000 next\n"));
+	assert_false(admin_server_has_streams(r.server));
+	assert_false(r.cancelled);
+	close(fd);
+	rig_fini(&r);
+}
+
+static void a_client_that_does_not_read_holds_its_stream_back_and_is_closed_in_time(void)
+{
+	struct rig r;
+	unsigned left;
+	int fd;
+
+	rig_init(&r);
+	fd = client(&r);
+	say(&r, fd, "stream 1000\n");
+	do {
+		left = r.n_pieces;
+		admin_server_run(r.server, loop_now_us());
+		turn(&r);
+	} while (r.n_pieces != left);
+	assert_true(left > 900);
+	admin_server_tick(r.server, loop_now_us() + 60000000);
+	assert_true(r.cancelled);
+	assert_int_equal(admin_server_n_clients(r.server), 0);
+	close(fd);
+	rig_fini(&r);
+}
+
+static void a_client_that_ends_its_side_ends_its_stream(void)
+{
+	char tail[32] = "";
+	struct rig r;
+	int fd;
+
+	rig_init(&r);
+	fd = client(&r);
+	say(&r, fd, "stream 1000\n");
+	admin_server_run(r.server, loop_now_us());
+	take(fd, tail);
+	turn(&r);
+	shutdown(fd, SHUT_WR);
+	turn(&r);
+	assert_true(r.finished);
+	admin_server_run(r.server, loop_now_us());
+	take(fd, tail);
+	assert_string_equal(tail, "0000 999 left\n");
+	expect_closed(fd);
+	assert_false(r.cancelled);
+	close(fd);
+	rig_fini(&r);
+}
+
+static void a_client_that_is_gone_cancels_its_stream(void)
+{
+	struct rig r;
+	int fd;
+
+	rig_init(&r);
+	fd = client(&r);
+	say(&r, fd, "stream 1000\n");
+	admin_server_run(r.server, loop_now_us());
+	close(fd); // with bytes unread
+	turn(&r);
+	admin_server_run(r.server, loop_now_us());
+	turn(&r);
+	assert_true(r.cancelled || r.finished);
+	assert_false(admin_server_has_streams(r.server));
+	assert_int_equal(admin_server_n_clients(r.server), 0);
+	rig_fini(&r);
+}
+
+static void streams_are_completed_before_the_gateway_ends(void)
+{
+	char tail[32] = "";
+	struct rig r;
+	int fd;
+
+	rig_init(&r);
+	fd = client(&r);
+	say(&r, fd, "stream 1000\n");
+	admin_server_finish_streams(r.server, loop_now_us());
+	take(fd, tail);
+	assert_string_equal(tail, "0000 1000 left\n");
+	assert_false(admin_server_has_streams(r.server));
+	close(fd);
+	rig_fini(&r);
+}
+
 TESTS(TEST(a_command_is_answered_however_it_arrives),
 	TEST(a_client_that_ends_its_side_still_gets_its_answer),
 	TEST(the_socket_is_for_its_owner_alone), TEST(a_socket_that_nobody_listens_on_is_replaced),
@@ -294,4 +452,8 @@ TESTS(TEST(a_command_is_answered_however_it_arrives),
 	TEST(a_file_that_is_no_socket_is_left_alone), TEST(one_client_too_many_is_told_so),
 	TEST(a_line_without_end_is_refused),
 	TEST(a_client_that_does_not_read_blocks_nobody_and_is_closed_in_time),
-	TEST(a_large_answer_arrives_whole))
+	TEST(a_large_answer_arrives_whole), TEST(an_answer_can_go_on_and_the_next_command_waits),
+	TEST(a_client_that_does_not_read_holds_its_stream_back_and_is_closed_in_time),
+	TEST(a_client_that_ends_its_side_ends_its_stream),
+	TEST(a_client_that_is_gone_cancels_its_stream),
+	TEST(streams_are_completed_before_the_gateway_ends))
