@@ -56,6 +56,7 @@ struct dataplane_config {
 	uint16_t local_port_first; // of active opens; both 0: by default
 	uint16_t local_port_last;
 	uint64_t memory_bytes; // for mbufs and stacks (the app's own memory is the app's)
+	size_t capture_bytes;  // of each worker, besides: frames kept for 'pollgatectl capture'
 	struct port_config ports[DATAPLANE_MAX_PORTS];
 	unsigned n_ports;
 };

@@ -58,11 +58,13 @@ struct worker {
 	void *app_state;
 	struct rte_ring *inbox;  // received frames that are ours, from workers that polled them
 	struct rte_ring *outbox; // frames to send, from workers without a transmit queue
+	struct capture_ring captured;
 
 	// per turn
 	struct dataplane_stats stats;
 	struct idle idle;
 	struct wake wake;
+	const struct capture_filter *capture; // NULL: nobody looks
 	struct worker_port ports[WORKER_MAX_PORTS];
 
 	// written by other threads
@@ -114,6 +116,28 @@ int worker_error(const struct worker *w, const char **what)
 {
 	*what = w->error_what;
 	return w->error;
+}
+
+// --- capture
+
+void worker_capture(struct worker *w, const struct capture_filter *f)
+{
+	w->capture = f;
+}
+
+struct capture_ring *worker_capture_ring(struct worker *w)
+{
+	return w->captured.memory != NULL ? &w->captured : NULL;
+}
+
+static void capture(const struct worker_port *p, struct rte_mbuf *const *ms, unsigned n,
+	enum capture_direction direction)
+{
+	struct worker *w = p->worker;
+	uint64_t wall_us = worker_wall_us(w, worker_shared_now(w->shared));
+
+	capture_write(&w->captured, w->capture, ms, n, (unsigned)(p - w->ports), direction,
+		wall_us * 1000, &w->stats);
 }
 
 // --- transmit
@@ -173,6 +197,8 @@ static void transmit(void *arg, struct rte_mbuf **ms, unsigned n)
 	struct worker_port *p = arg;
 	unsigned taken;
 
+	if (unlikely(p->worker->capture != NULL))
+		capture(p, ms, n, CAPTURE_OUT);
 	if (p->sender == p->worker) {
 		send_frames(p, ms, n);
 		return;
@@ -307,6 +333,8 @@ static bool receive_port(struct worker *w, struct worker_port *p, uint64_t now_u
 	for (unsigned i = 0; i < n; i++)
 		tsan_acquire(&ms[i]->refcnt);
 	stat_add(&w->stats.rx_packets, n);
+	if (unlikely(w->capture != NULL))
+		capture(p, ms, n, CAPTURE_IN);
 	if (w->shared->n_workers > 1)
 		n = steer_frames(w, p, ms, n);
 	net_input(w->net, p->iface, ms, n, now_us);
@@ -609,7 +637,9 @@ struct worker *worker_new(struct worker_shared *shared, unsigned index)
 	w->inbox = rte_ring_create(name, RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
 	snprintf(name, sizeof(name), "outbox%u", index);
 	w->outbox = rte_ring_create(name, RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
-	if (w->inbox == NULL || w->outbox == NULL)
+	if (w->inbox == NULL || w->outbox == NULL
+		|| (shared->config->capture_bytes > 0
+			&& capture_ring_init(&w->captured, shared->config->capture_bytes) != 0))
 		worker_free(&w);
 	return w;
 }
@@ -639,6 +669,7 @@ void worker_free(struct worker **wp)
 	wake_fini(&w->wake);
 	free_ring(w->inbox);
 	free_ring(w->outbox);
+	capture_ring_fini(&w->captured);
 	pthread_mutex_destroy(&w->callers);
 	rte_free(w);
 }

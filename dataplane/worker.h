@@ -8,6 +8,7 @@
 // the include graph. The mgmt thread talks to a worker by worker_call() only.
 #pragma once
 
+#include "dataplane/capture.h"
 #include "dataplane/dataplane_stats.h"
 #include "dataplane/net/net.h"
 
@@ -38,6 +39,12 @@ void worker_call(struct worker *w, worker_call_fn *fn, void *arg);
 unsigned worker_index(const struct worker *w); // 0 .. n-1
 struct net *worker_net(struct worker *w);
 struct dataplane_stats *worker_stats(struct worker *w);
+
+// From now on the worker keeps what 'f' takes: frames received, as they come from the port and before they are handed to the
+// worker they belong to, and frames sent, as the stack made them. NULL: nothing. On the worker's thread; 'f' is borrowed.
+void worker_capture(struct worker *w, const struct capture_filter *f);
+// Where they are; for the mgmt thread to read. NULL: the configuration gave it no memory.
+struct capture_ring *worker_capture_ring(struct worker *w);
 
 // Wall clock for 'now_us', microseconds since 1970; the mgmt thread keeps the offset right.
 uint64_t worker_wall_us(const struct worker *w, uint64_t now_us);

@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+struct capture; // admin_capture.c
+
 struct gateway {
 	// set at start
 	struct gateway_options options;
@@ -36,7 +38,8 @@ struct gateway {
 	// changes
 	struct reload reload;
 	struct drain drain;
-	bool serving; // the first configuration is published
+	struct capture *capture; // NULL: nobody looks at the frames
+	bool serving;            // the first configuration is published
 	bool ended;
 	uint64_t n_cut;           // requests that the drain's end cut
 	uint64_t next_second_us;  // of what is done once a second

@@ -11,12 +11,31 @@
 #define LOG_RING_MIN   (MIB / 2)
 #define LOG_RING_MAX   (8 * MIB)
 #define LOG_RING_SHARE 64 // of the limit
+#define CAPTURE_MIN    (MIB / 2)
+#define CAPTURE_MAX    (8 * MIB)
+#define CAPTURE_SHARE  128
+
+static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
+{
+	return value < least ? least : value > most ? most : value;
+}
+
+static uint64_t power_of_two_below(uint64_t value)
+{
+	uint64_t p = 1;
+
+	while (p * 2 <= value)
+		p *= 2;
+	return p;
+}
 
 bool sizing_divide(
 	struct sizing *out, uint64_t limit, unsigned n_workers, char error[SIZING_ERROR_SIZE])
 {
 	uint64_t need = PROCESS_MIN + n_workers * WORKER_MIN;
-	uint64_t log_ring = limit / LOG_RING_SHARE / n_workers;
+	uint64_t log_ring = clamp(limit / LOG_RING_SHARE / n_workers, LOG_RING_MIN, LOG_RING_MAX);
+	uint64_t capture = clamp(
+		power_of_two_below(limit / CAPTURE_SHARE / n_workers), CAPTURE_MIN, CAPTURE_MAX);
 	uint64_t rest;
 
 	if (limit < need) {
@@ -26,14 +45,11 @@ bool sizing_divide(
 			(unsigned long long)(need / MIB));
 		return false;
 	}
-	if (log_ring < LOG_RING_MIN)
-		log_ring = LOG_RING_MIN;
-	if (log_ring > LOG_RING_MAX)
-		log_ring = LOG_RING_MAX;
-	*out = (struct sizing){.limit = limit, .log_ring = (size_t)log_ring};
+	*out = (struct sizing){
+		.limit = limit, .log_ring = (size_t)log_ring, .capture = (size_t)capture};
 	// Configurations grow with what they serve, which grows with the machine.
 	out->process = PROCESS_MIN + (limit - need) / 8;
-	rest = limit - out->process - n_workers * log_ring;
+	rest = limit - out->process - n_workers * (log_ring + capture);
 	out->dataplane = rest / 2;
 	out->router = rest - out->dataplane;
 	return true;
@@ -101,6 +117,7 @@ void sizing_dataplane_config(
 		.adaptive = a->idle_adaptive,
 		.hugepages = hugepages(a),
 		.memory_bytes = s->dataplane,
+		.capture_bytes = s->capture,
 		.local_port_first = a->local_port_first,
 		.local_port_last = a->local_port_last,
 		.n_ports = a->n_ports,

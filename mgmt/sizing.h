@@ -1,10 +1,11 @@
 // How memory.limit is divided, and how an Appliance becomes what the dataplane is started with. Pure.
 //
-//     limit = process + logs + dataplane + router
+//     limit = process + logs + captures + dataplane + router
 //
 //     process    code and libraries (about 30 MiB of them are resident), two configurations with their route tables
 //                and regex databases, answers of the control socket
 //     logs       the rings between workers and log writer
+//     captures   frames that 'pollgatectl capture' has not fetched yet; untouched, and so not resident, until it is used
 //     dataplane  packet buffers, connections and tables of the stack
 //     router     connections, exchanges and their arenas, TLS, request metrics
 #pragma once
@@ -24,6 +25,7 @@ struct sizing {
 	uint64_t dataplane;
 	uint64_t router;
 	size_t log_ring; // of each worker
+	size_t capture;  // of each worker
 };
 
 // Returns false and a sentence in 'error' if 'limit' is too little for 'n_workers'.

@@ -27,7 +27,7 @@ static void the_parts_come_to_the_limit(void)
 		assert_string_equal(error, "");
 		assert_int_equal(s.limit, cases[i].limit);
 		assert_int_equal(s.process + s.dataplane + s.router
-				+ cases[i].n_workers * (uint64_t)s.log_ring,
+				+ cases[i].n_workers * (uint64_t)(s.log_ring + s.capture),
 			s.limit);
 		assert_true(s.dataplane > 0 && s.router > 0);
 	}
