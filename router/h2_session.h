@@ -161,7 +161,11 @@ struct h2_stream {
 
 // --- per worker
 
-struct h2_worker;
+// What all sessions have in common.
+struct h2_worker {
+	nghttp2_session_callbacks *callbacks;
+	nghttp2_option *option;
+};
 
 struct h2_worker *h2_worker_new(void); // NULL: out of memory
 void h2_worker_free(struct h2_worker **hp);
@@ -187,6 +191,10 @@ void h2_session_on_event(struct h2_session *h, unsigned events, uint64_t now_us)
 void h2_session_flush(struct h2_session *h);
 // Frames are to be sent: puts the session on the ready list.
 void h2_session_wake(struct h2_session *h);
+// Counts a frame that begins to arrive, towards what a peer may send of its kind.
+void h2_session_note_frame(struct h2_session *h, const nghttp2_frame_hd *hd);
+// A stream ended before its answer did. Alone that is a client's right; as a habit it is a way to make work for nothing.
+void h2_session_note_early_reset(struct h2_session *h);
 // Ends the connection with ENHANCE_YOUR_CALM.
 void h2_session_punish(struct h2_session *h, enum h2_abuse why);
 // Ends the connection without a word: the peer does not read.
@@ -203,6 +211,8 @@ static inline struct h2_stream *h2_stream_of(const struct codec_stream *s)
 {
 	return (struct h2_stream *)(uintptr_t)s;
 }
+// True if 's' ended as it should: its answer is whole. A tunnel has two directions to end.
+bool h2_stream_is_answered(const struct h2_stream *s);
 // Submits RST_STREAM, once.
 void h2_stream_reset(struct h2_stream *s, uint32_t error_code);
 // The exchange has given 's' back; it goes when nghttp2 has let go of it too.

@@ -53,6 +53,13 @@ void h2_stream_free(struct h2_stream **sp)
 	pool_put(&w->h2_streams, s);
 }
 
+bool h2_stream_is_answered(const struct h2_stream *s)
+{
+	if (s->tunnel)
+		return s->out_left && s->in_ended;
+	return s->session->role->is_server ? s->out_left : s->in_ended;
+}
+
 void h2_stream_reset(struct h2_stream *s, uint32_t error_code)
 {
 	struct h2_session *h = s->session;

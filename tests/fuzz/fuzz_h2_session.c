@@ -3,7 +3,7 @@
 //
 // The first byte: bit 0, the endpoints speak HTTP/2 and the input is theirs instead of the client's; bit 1, small pieces; bit
 // 2, little room towards the client; bit 3, time passes; bit 4, with bit 0: the client speaks HTTP/2 too and uploads, others
-// share the endpoint's connection, and refused requests are sent again.
+// share the endpoint's connection, and refused requests are sent again; bit 5, with bit 0: the first request is for WebSocket.
 
 #include "tests/h2_peer.h"
 
@@ -78,7 +78,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (flags & 4)
 		fake_set_room(fake_pair_end(r->clients[0], 0), 100);
 	if (flags & 1) {
-		rig_client_says(r, 0, "GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+		rig_client_says(r, 0,
+			flags & 32 ? "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n"
+				     "upgrade: websocket\r\n\r\n"
+				   : "GET / HTTP/1.1\r\nhost: a\r\n\r\n");
 		if (flags & 16)
 			ask_in_h2(r);
 		put_portions(r, rig_upstream_stream(r, 0), bytes_of(data + 1, size - 1));
