@@ -78,6 +78,7 @@ static void check_order(struct h2_session *h, int32_t id)
 
 void h2_session_note_frame(struct h2_session *h, const nghttp2_frame_hd *hd)
 {
+	h->n_frames++;
 	if (is_empty_frame(hd)) {
 		if (++h->n_empty > h->limits.max_empty_frames)
 			h2_session_punish(h, H2_ABUSE_EMPTY_FRAMES);

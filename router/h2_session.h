@@ -116,7 +116,8 @@ struct h2_session {
 	uint64_t n_priority;
 	uint64_t n_window_updates;
 	uint64_t n_data_sent;
-	uint32_t n_empty; // in a row
+	uint32_t n_frames; // received in this turn
+	uint32_t n_empty;  // in a row
 	uint32_t control_credit;
 	uint64_t control_since_us;
 };
