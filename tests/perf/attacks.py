@@ -32,11 +32,18 @@ from tests.perf.attack import ATTACKS  # noqa: E402
 LIMIT_MIB = 200
 # What no attack may do without, so that it shows within seconds.
 HTTP_SPEC = "  http: {headTimeout: 5s, bodyRateWindow: 3s}\n"
+ASKED = "checkout"
 ASK = b"GET /checkout HTTP/1.1\r\nhost: shop.example\r\n\r\n"
 
 
 def urgent():
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+
+
+def prefer(pid):
+    """Other work on this machine is not what is measured."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        os.setpriority(os.PRIO_PROCESS, int(thread), -20)
 
 
 def ask(stream):
@@ -90,10 +97,12 @@ def in_process(function, *arguments):
     return result
 
 
-def serve():
-    urgent()
+def serve(names, at_once):
+    if at_once:
+        urgent()
     services = service.Services(f"{LAB}-svc")
-    for name, tens in shop.SERVICES.items():
+    for name in names:
+        tens = shop.SERVICES[name]
         for i in range(1, 4):
             services.add(f"{name}-{i}", f"10.77.2.{tens}{i}")
     signal.pause()
@@ -167,13 +176,16 @@ def main():
     core = script("lab", "core", "gateway")
     os.sched_setaffinity(0, {int(c) for c in script("lab", "core", "rest").split(",")})
     run_dir = pathlib.Path(tempfile.mkdtemp(prefix="pollgate-attacks-"))
-    failures, services, gateway = [], None, None
+    failures, services, gateway = [], [], None
     script("lab", "up")
     try:
-        services = multiprocessing.Process(target=serve)
-        services.start()
+        # What an attack sends through to a service is that service's work; the well-behaved client's has its own process.
+        for names, at_once in (({ASKED}, True), (shop.SERVICES.keys() - {ASKED}, False)):
+            services.append(multiprocessing.Process(target=serve, args=(names, at_once)))
+            services[-1].start()
         shop.write(run_dir / "config", core, spec=HTTP_SPEC)
         gateway = Gateway(run_dir, core).start()
+        prefer(gateway.process.pid)
         in_process(well_behaved, 1)
         print(f"  {'':22} {'asked':>6} {'fail':>4} {'median':>8} {'p99 ms':>8} {'ratios':>11} {'MiB':>6}  counted")
         for one in chosen:
@@ -189,9 +201,9 @@ def main():
         with contextlib.suppress(BaseException):
             if gateway is not None:
                 gateway.stop()
-        if services is not None:
-            services.terminate()
-            services.join()
+        for process in services:
+            process.terminate()
+            process.join()
         script("lab", "down")
         shutil.rmtree(run_dir)
     if failures:
