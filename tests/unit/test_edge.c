@@ -123,6 +123,34 @@ static void referers_that_are_no_url_go(void)
 	}
 }
 
+// What only proxies say to one another (8.3), and what ends at this hop.
+static void fields_that_are_not_a_clients_to_send_go(void)
+{
+	static const char *const names[] = {"x-envoy-decorator-operation",
+		"x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node",
+		"x-envoy-original-path", "x-envoy-original-host", "x-envoy-retriable-status-codes",
+		"x-envoy-retriable-header-names", "x-envoy-retry-on", "x-envoy-retry-grpc-on",
+		"x-envoy-max-retries", "x-envoy-upstream-alt-stat-name",
+		"x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms",
+		"x-envoy-upstream-rq-timeout-alt-response", "x-envoy-expected-rq-timeout-ms",
+		"x-envoy-force-trace", "x-envoy-ip-tags", "x-envoy-original-url",
+		"x-envoy-hedge-on-per-try-timeout", "x-envoy-internal", "keep-alive",
+		"proxy-connection", "x-forwarded-client-cert"};
+	struct rig *r = rig_new();
+	char head[2000] = "GET / HTTP/1.1\r\nhost: a\r\nx-envoy-other: forged\r\n", field[80];
+
+	rig_start(r);
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(field, sizeof(field), "%s: forged\r\n", names[i]);
+		strcat(head, field);
+	}
+	forwarded(r, head);
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		rig_assert_not(r->text, names[i]);
+	rig_assert_has(r->text, "\r\nx-envoy-other: forged\r\n");
+	rig_done(&r);
+}
+
 static void underscores_are_what_the_appliance_says(void)
 {
 	static const char head[] = "GET / HTTP/1.1\r\nhost: a\r\nx_a: b\r\nx-c: d\r\n";
@@ -267,6 +295,7 @@ static void broken_rules_are_named(void)
 
 TESTS(TEST(https_target_without_tls_is_403), TEST(trusted_proxies_are_counted_from_the_right),
 	TEST(scheme_is_the_connections_or_a_trusted_proxys), TEST(referers_that_are_no_url_go),
+	TEST(fields_that_are_not_a_clients_to_send_go),
 	TEST(underscores_are_what_the_appliance_says),
 	TEST(long_targets_are_normalised_rewritten_and_redirected), TEST(broken_rules_are_named),
 	TEST(headers_of_our_own_can_be_turned_off))
