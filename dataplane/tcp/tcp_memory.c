@@ -10,6 +10,8 @@
 #define SMALL_WINDOW 4u  // segments
 #define BUDGET_SHARE 16u // of the buffers, that one window may come to
 #define UNKNOWN_RTT  100000u
+#define SHARE        8u // an eighth of what is free
+#define SHARE_LEAST  8u // buffers; SMALL_WINDOW when they are scarce
 
 enum tcp_rung tcp_memory_rung(const struct tcp *t)
 {
@@ -22,6 +24,15 @@ enum tcp_rung tcp_memory_rung(const struct tcp *t)
 	if (held < most / 8 * 7)
 		return TCP_RUNG_SMALL;
 	return held < most - most / 16 ? TCP_RUNG_COOKIES : TCP_RUNG_ABORT;
+}
+
+uint32_t tcp_share(const struct tcp *t)
+{
+	uint32_t shared = t->max_mbufs_held / 2;
+	uint32_t share = t->mbufs_held < shared ? (shared - t->mbufs_held) / SHARE : 0;
+	uint32_t least = tcp_memory_rung(t) < TCP_RUNG_SMALL ? SHARE_LEAST : SMALL_WINDOW;
+
+	return share > least ? share : least;
 }
 
 // --- the last rung
@@ -80,10 +91,11 @@ static unsigned consider(struct candidate *worst, unsigned n, struct candidate n
 static void on_timer(struct timer *timer, uint64_t now_us)
 {
 	struct tcp *t = container_of(timer, struct tcp, pressure.timer);
+	enum tcp_rung rung = tcp_memory_rung(t);
 	struct candidate worst[MAX_ABORTS];
 	unsigned n = 0;
 
-	if (tcp_memory_rung(t) < TCP_RUNG_ABORT)
+	if (rung < TCP_RUNG_COOKIES)
 		return;
 	list_foreach (it, &t->conns) {
 		struct tcp_conn *c = container_of(it, struct tcp_conn, node);
@@ -91,13 +103,16 @@ static void on_timer(struct timer *timer, uint64_t now_us)
 
 		if (held_by(c) == 0 || !(c->flags & TCP_F_IN_TABLE))
 			continue;
+		// On the way down only who holds more than its share.
+		if (rung < TCP_RUNG_ABORT && held_by(c) <= SMALL_WINDOW)
+			continue;
 		if (c->reordered.n > 0)
 			drop_reordered(c);
 		stuck = stuck_us(c, now_us);
 		if (stuck >= STUCK_US)
 			n = consider(worst, n, (struct candidate){c, held_by(c) * stuck});
 	}
-	for (unsigned i = 0; i < n && tcp_memory_rung(t) == TCP_RUNG_ABORT; i++) {
+	for (unsigned i = 0; i < n && tcp_memory_rung(t) >= TCP_RUNG_COOKIES; i++) {
 		stat_inc(&t->stats->tcp_memory_aborts);
 		tcp_conn_reset(worst[i].conn, STREAM_ERROR_NO_MEMORY, now_us);
 		// What its owner has not read is given up as well.
@@ -162,9 +177,12 @@ uint32_t tcp_window_first(const struct tcp_conn *c)
 uint16_t tcp_syn_window(const struct tcp *t)
 {
 	uint32_t most = t->settings.receive_buffer_max, size = UINT16_MAX;
+	uint32_t share = tcp_share(t) * TCP_DEFAULT_MSS_V6;
 
 	if (tcp_memory_rung(t) >= TCP_RUNG_SMALL)
 		size = SMALL_WINDOW * TCP_DEFAULT_MSS_V6;
+	if (size > share)
+		size = share;
 	return (uint16_t)(size < most ? size : most);
 }
 
@@ -183,9 +201,18 @@ void tcp_window_grow(struct tcp_conn *c)
 	c->window_size = taken < most / 2 ? 2 * taken : most;
 }
 
-uint32_t tcp_window_edge(const struct tcp_conn *c)
+// Bytes that the peer may send before the connection holds its share. Segments that are not full are copied
+// together, so that buffers fill up.
+static uint32_t share_left(const struct tcp_conn *c)
 {
-	uint32_t space = c->window_size;
+	uint32_t share = tcp_share(c->tcp);
+
+	return c->received.n < share ? (share - c->received.n) * c->mss : 0;
+}
+
+uint32_t tcp_window_edge(const struct tcp_conn *c, bool *is_shared)
+{
+	uint32_t space = c->window_size, left = share_left(c);
 	enum tcp_rung rung = tcp_memory_rung(c->tcp);
 
 	if (space > (uint32_t)UINT16_MAX << c->receive_scale)
@@ -199,5 +226,9 @@ uint32_t tcp_window_edge(const struct tcp_conn *c)
 		space = SMALL_WINDOW * c->mss;
 	if (rung == TCP_RUNG_ABORT)
 		space = 0;
+	if (is_shared != NULL)
+		*is_shared = left < space;
+	if (space > left)
+		space = left;
 	return seq_max(c->rcv_adv, c->rcv_nxt + space);
 }

@@ -78,8 +78,11 @@ static uint8_t *put_sack(struct tcp_conn *c, uint8_t *p)
 // The window field; moves the promised edge (never to the left).
 static uint16_t announce(struct tcp_conn *c)
 {
-	uint32_t edge = tcp_window_edge(c), window, threshold = c->window_size / 2;
+	bool is_shared;
+	uint32_t edge = tcp_window_edge(c, &is_shared), window, threshold = c->window_size / 2;
 
+	if (is_shared)
+		stat_inc(&c->tcp->stats->tcp_share_windows);
 	// Silly window avoidance, RFC 9293, 3.8.6.2.2.
 	if (threshold > c->mss)
 		threshold = c->mss;

@@ -30,7 +30,7 @@ static struct bytes stream_peek_front(struct stream *s)
 // The window has to be told when it opens by two segments or half the buffer (RFC 9293, 3.8.6.2.2).
 static void announce_if_opened(struct tcp_conn *c)
 {
-	uint32_t grown = tcp_window_edge(c) - c->rcv_adv, half = c->window_size / 2;
+	uint32_t grown = tcp_window_edge(c, NULL) - c->rcv_adv, half = c->window_size / 2;
 
 	if (c->flags & TCP_F_FIN_RECEIVED || !(c->flags & TCP_F_IN_TABLE))
 		return;
@@ -104,14 +104,37 @@ static uint32_t tail_room(const struct tcp_conn *c)
 	return b->off == NET_HEADROOM && b->len < c->mss ? c->mss - b->len : 0;
 }
 
+// Buffers that may be held to send.
+static uint32_t most_buffers(const struct tcp_conn *c)
+{
+	uint32_t own = c->tcp->settings.send_buffer_max / TCP_MIN_BUF_BYTES + 1;
+	uint32_t share = tcp_share(c->tcp);
+
+	return own < share ? own : share;
+}
+
 static uint32_t buffers_left(const struct tcp_conn *c)
 {
 	const struct tcp *t = c->tcp;
-	uint32_t own = t->settings.send_buffer_max / TCP_MIN_BUF_BYTES + 1;
+	uint32_t own = most_buffers(c);
 	uint32_t all = t->mbufs_held < t->max_mbufs_held ? t->max_mbufs_held - t->mbufs_held : 0;
 
 	own = c->sending.n < own ? own - c->sending.n : 0;
 	return own < all ? own : all;
+}
+
+// Bytes that may wait to be sent or acknowledged. Twice the congestion window is what keeps the path full: a
+// window in flight, and another while its ACK is on the way. While a loss is repaired the window is smaller
+// than what is in flight. More would only pin buffers of a peer that reads slowly.
+static uint32_t most_bytes(const struct tcp_conn *c)
+{
+	uint32_t most = c->tcp->settings.send_buffer_max, least = 2 * TCP_INITIAL_MSS_N * c->mss;
+	uint32_t window = c->cwnd > tcp_in_flight(c) ? c->cwnd : tcp_in_flight(c);
+	uint32_t useful = window < most / 2 ? 2 * window : most;
+
+	if (useful < least)
+		useful = least;
+	return useful < most ? useful : most;
 }
 
 // The stack as a whole holds so many buffers that this connection does not get 'bytes' more.
@@ -125,12 +148,20 @@ static bool is_budget_short(const struct tcp_conn *c, uint32_t bytes)
 static size_t room(struct stream *s)
 {
 	const struct tcp_conn *c = conn_of(s);
-	uint32_t most = c->tcp->settings.send_buffer_max, by_buffers;
+	uint32_t most = most_bytes(c), by_buffers;
 
 	if (!can_write(c) || c->sending.bytes >= most)
 		return 0;
 	most -= c->sending.bytes;
 	by_buffers = tail_room(c) + buffers_left(c) * c->mss;
+	return most < by_buffers ? most : by_buffers;
+}
+
+// What room() can become as things stand.
+static size_t most_room(const struct tcp_conn *c)
+{
+	size_t most = most_bytes(c), by_buffers = (size_t)most_buffers(c) * c->mss;
+
 	return most < by_buffers ? most : by_buffers;
 }
 
@@ -206,6 +237,8 @@ static size_t stream_write_bytes(struct stream *s, struct bytes b, bool more)
 	if (done < b.len && can_write(c)) {
 		if (starved || is_budget_short(c, c->mss))
 			stat_inc(&c->tcp->stats->tcp_write_no_memory);
+		else if (c->sending.n >= tcp_share(c->tcp))
+			stat_inc(&c->tcp->stats->tcp_share_writes);
 		wait_for_room(c, half, starved);
 	}
 	return done;
@@ -223,7 +256,7 @@ void tcp_check_writable(struct tcp_conn *c)
 {
 	if (!(c->flags & TCP_F_WANT_WRITE) || !can_write(c))
 		return;
-	if (room(&c->stream) < c->want_room) {
+	if (room(&c->stream) < c->want_room && room(&c->stream) < most_room(c) / 4) {
 		wait_for_room(c, c->want_room, false);
 		return;
 	}

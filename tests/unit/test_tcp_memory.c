@@ -173,9 +173,9 @@ static void who_holds_most_for_longest_without_moving_is_aborted(void)
 
 	rig_established(&r, &(struct rig_options){.max_mbufs_held = BUDGET, .mss = 1000});
 	stuck = another(&r);
-	assert_int_equal(write_to(&r, stuck, 60000), 60000);
-	assert_int_equal(write_to(&r, r.stream, 30000), 30000);
-	others_hold(&r, 60);
+	assert_int_equal(write_to(&r, stuck, 60000), 10000); // its share
+	assert_int_equal(write_to(&r, r.stream, 30000), 8000);
+	others_hold(&r, 132);
 	assert_int_equal(r.stats.tcp_memory_rung, TCP_RUNG_ABORT);
 	for (unsigned i = 0; i < 15; i++) {
 		acked += 1000;
@@ -189,7 +189,7 @@ static void who_holds_most_for_longest_without_moving_is_aborted(void)
 	assert_int_equal(stream_error(r.stream), STREAM_ERROR_NONE);
 	assert_true(r.stats.tcp_memory_rung < TCP_RUNG_ABORT);
 	stream_close(&stuck);
-	others_let_go(&r, 60);
+	others_let_go(&r, 132);
 	rig_fini(&r);
 }
 
@@ -199,8 +199,8 @@ static void dripping_does_not_help(void)
 	struct rig r;
 
 	rig_established(&r, &(struct rig_options){.max_mbufs_held = BUDGET, .mss = 1000});
-	assert_int_equal(write_to(&r, r.stream, 60000), 60000);
-	others_hold(&r, 90);
+	assert_int_equal(write_to(&r, r.stream, 60000), 10000);
+	others_hold(&r, 140);
 	for (unsigned i = 1; i < 15; i++) {
 		rx(&r, SEG(.seq = 1, .ack = 1 + i, .window = 0));
 		rig_after(&r, 90);
@@ -208,7 +208,7 @@ static void dripping_does_not_help(void)
 	}
 	assert_int_equal(r.stats.tcp_memory_aborts, 1);
 	assert_int_equal(stream_error(r.stream), STREAM_ERROR_NO_MEMORY);
-	others_let_go(&r, 90);
+	others_let_go(&r, 140);
 	rig_fini(&r);
 }
 
