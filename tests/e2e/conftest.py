@@ -134,11 +134,19 @@ class Gateway:
     def is_quiet(self):
         return self.metrics().sum("pollgate_exchanges_active") == 0
 
-    def stop(self):
-        """SIGTERM; returns the exit status."""
+    def is_serving(self):
+        answer = self.ctl("status", check=False)
+        return answer.returncode == 0 and json.loads(answer.stdout)["state"] == "serving"
+
+    def stop(self, drain=False):
+        """SIGTERM, and unless it shall drain, another one; returns the exit status."""
         if self.process is None:
             return 0
         if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        if not drain:
+            wait_for(lambda: self.process.poll() is not None or not self.is_serving(), "gateway drains")
+        if not drain and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
             status = self.process.wait(60)
