@@ -386,6 +386,7 @@ bool dataplane_port_status(const struct dataplane *d, unsigned index, struct por
 		.tx_errors = stats.oerrors,
 	};
 	memcpy(out->mac, p->mac, sizeof(out->mac));
+	port_offload_print(&p->offloads, out->offloads);
 	return true;
 }
 

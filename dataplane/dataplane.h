@@ -37,6 +37,7 @@ struct port_config {
 	uint16_t vlan;           // 0: untagged
 	uint16_t mtu;            // 0: the device's
 	int checksum;            // enum csum_policy; -1: by driver (quirk table)
+	bool offloads;           // use what the device offers
 };
 
 // Local ports of active opens, when the configuration names none. They lie above the ports that gateways listen on; on
@@ -74,6 +75,8 @@ void dataplane_stop(struct dataplane **dp);
 
 struct worker *const *dataplane_workers(const struct dataplane *d, unsigned *n);
 
+#define PORT_STATUS_TEXT_SIZE 64
+
 struct port_status {
 	const char *name;
 	const char *driver; // "net_af_xdp"
@@ -81,7 +84,8 @@ struct port_status {
 	uint16_t mtu;
 	uint16_t n_queues;
 	bool link_up;
-	const char *checksum; // "accept-partial"
+	const char *checksum;                 // "accept-partial"
+	char offloads[PORT_STATUS_TEXT_SIZE]; // "rx-checksum tcp-checksum tso"; "none"
 	uint64_t rx_packets, rx_bytes, rx_missed, rx_errors, rx_nombuf;
 	uint64_t tx_packets, tx_bytes, tx_errors;
 };

@@ -27,6 +27,9 @@ LOG_MODULE("port")
 #define MTU_MAX        (MBUF_ROOM - L2_OVERHEAD)
 #define MTU_MIN        576u // RFC 791: every host takes this much
 
+// It cuts by rte_gso, which of IPv6 makes nothing at all, and compares frames with the MTU.
+#define TAP_LIMITS (PORT_TSO_IP4_ONLY | PORT_TSO_WITHIN_MTU)
+
 // What dev_info does not tell. The table only takes rights away or adds care; a driver without a row is
 // believed. 'csum' is the policy on hardware, 'csum_virtual' on an interface whose peer is this kernel.
 static const struct quirk {
@@ -36,20 +39,22 @@ static const struct quirk {
 	enum csum_policy csum_virtual;
 	bool own_mac; // the device's address is also that of the kernel's end of the wire
 	bool no_rx_interrupts;
-	int family; // of the socket that each queue is, 0: it is none
+	int family;      // of the socket that each queue is, 0: it is none
+	unsigned limits; // enum port_offload_limit
 } quirks[] = {
-	{"net_af_xdp",      false, CSUM_VERIFY,         CSUM_ACCEPT_PARTIAL, false, true,  AF_XDP   },
-	{"net_af_packet",   false, CSUM_VERIFY,         CSUM_ACCEPT_PARTIAL, false, true,  AF_PACKET},
-	{"net_tap",         false, CSUM_VERIFY,         CSUM_VERIFY,         true,  false, 0        },
-	{"net_memif",       false, CSUM_VERIFY,         CSUM_VERIFY,         false, true,  0        },
-	{"net_virtio",      false, CSUM_ACCEPT_PARTIAL, CSUM_ACCEPT_PARTIAL, false, false, 0        },
-	{"net_virtio_user", false, CSUM_ACCEPT_PARTIAL, CSUM_ACCEPT_PARTIAL, false, false, 0        },
-	{"net_null",        false, CSUM_VERIFY,         CSUM_VERIFY,         false, true,  0        },
-	{"net_ring",        false, CSUM_VERIFY,         CSUM_VERIFY,         false, true,  0        },
-	{"net_pcap",        false, CSUM_VERIFY,         CSUM_VERIFY,         false, true,  0        },
+	{"net_af_xdp",      false, CSUM_VERIFY,         CSUM_ACCEPT_PARTIAL, false, true,  AF_XDP,    0         },
+	{"net_af_packet",   false, CSUM_VERIFY,         CSUM_ACCEPT_PARTIAL, false, true,  AF_PACKET, 0         },
+	{"net_tap",         true,  CSUM_VERIFY,         CSUM_VERIFY,         true,  false, 0,         TAP_LIMITS},
+	{"net_memif",       false, CSUM_VERIFY,         CSUM_VERIFY,         false, true,  0,         0         },
+	{"net_virtio",      false, CSUM_ACCEPT_PARTIAL, CSUM_ACCEPT_PARTIAL, false, false, 0,         0         },
+	{"net_virtio_user", false, CSUM_ACCEPT_PARTIAL, CSUM_ACCEPT_PARTIAL, false, false, 0,         0         },
+	{"net_null",        false, CSUM_VERIFY,         CSUM_VERIFY,         false, true,  0,         0         },
+	{"net_ring",        false, CSUM_VERIFY,         CSUM_VERIFY,         false, true,  0,         0         },
+	{"net_pcap",        false, CSUM_VERIFY,         CSUM_VERIFY,         false, true,  0,         0         },
 };
 
-static const struct quirk unknown_driver = {NULL, true, CSUM_VERIFY, CSUM_VERIFY, false, false, 0};
+static const struct quirk unknown_driver = {
+	NULL, true, CSUM_VERIFY, CSUM_VERIFY, false, false, 0, 0};
 
 static const struct quirk *quirk_of(const char *driver)
 {
@@ -286,11 +291,9 @@ static int setup_queues(struct port *p, const struct port_config *config,
 	return 0;
 }
 
-// Both directions' offloads stay off but for the receive checksum flags: the stack writes whole checksums.
 static int configure(struct port *p, const struct port_config *config, bool is_virtual,
 	struct rte_mempool *pool, char *error, size_t error_size)
 {
-	const uint64_t csum_flags = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
 	struct rte_eth_conf conf = {.rxmode.mtu = p->mtu};
 	struct rte_eth_dev_info info;
 	const struct quirk *quirk;
@@ -310,10 +313,13 @@ static int configure(struct port *p, const struct port_config *config, bool is_v
 			p->driver, info.max_mtu);
 
 	p->csum = is_virtual ? quirk->csum_virtual : quirk->csum;
-	if (quirk->believe_csum_flags && (info.rx_offload_capa & csum_flags) == csum_flags) {
-		conf.rxmode.offloads |= csum_flags;
+	if (config->offloads)
+		port_offload_choose(
+			&p->offloads, &info, p->mtu, quirk->limits, quirk->believe_csum_flags);
+	conf.rxmode.offloads = p->offloads.rx_flags;
+	conf.txmode.offloads = p->offloads.tx_flags;
+	if (p->offloads.rx_csum)
 		p->csum = CSUM_TRUST;
-	}
 	if (config->checksum >= 0)
 		p->csum = (enum csum_policy)config->checksum;
 	if (p->n_queues > 1 && (info.flow_type_rss_offloads & RTE_ETH_RSS_NONFRAG_IPV4_TCP) != 0) {
@@ -440,7 +446,7 @@ int port_open(struct port *p, const struct port_config *config, unsigned index, 
 	struct netdev below = {.n_rx_queues = n_workers};
 	unsigned n_queues = n_workers;
 	bool is_virtual = false;
-	char program[64] = "";
+	char program[64] = "", offloads[PORT_OFFLOADS_TEXT_SIZE];
 	int result = 0, program_fd = -1;
 
 	*p = (struct port){.name = config->name, .claim_fd = -1, .shared = config->shared};
@@ -486,9 +492,11 @@ int port_open(struct port *p, const struct port_config *config, unsigned index, 
 	if (!config->shared && has_ip6(config))
 		receive_groups(p, config);
 	choose_mac(p);
-	log_info("open port=%s driver=%s device=%s queues=%u mtu=%u checksum=%s addressing=%s",
+	port_offload_print(&p->offloads, offloads);
+	log_info("open port=%s driver=%s device=%s queues=%u mtu=%u checksum=%s offloads=\"%s\" "
+		 "addressing=%s",
 		p->name, p->driver, config->device, p->n_queues, p->mtu, port_csum_name(p->csum),
-		p->shared ? "shared" : "own");
+		offloads, p->shared ? "shared" : "own");
 out:
 	if (program_fd >= 0)
 		close(program_fd);

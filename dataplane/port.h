@@ -6,6 +6,7 @@
 #pragma once
 
 #include "dataplane/dataplane.h"
+#include "dataplane/port_offload.h"
 #include "dataplane/xdp.h"
 
 #include <rte_mempool.h>
@@ -23,6 +24,7 @@ struct port {
 	uint8_t mac
 		[6]; // what the stack uses; not the device's where the kernel has that one itself
 	enum csum_policy csum;
+	struct port_offloads offloads;
 	bool wakes; // a frame can end a worker's wait: by its queue's socket, or a receive interrupt
 	int sockets[DATAPLANE_MAX_WORKERS]; // of the queues, owned by the driver; -1: none
 	char device_name[64];

@@ -37,6 +37,7 @@ struct worker_port {
 		sender; // who has the transmit queue: itself, or the one whose outbox takes the frames
 	uint16_t port_id;
 	uint16_t queue; // both directions; UINT16_MAX: none
+	bool prepares; // the device does something to frames, and its driver wants to see them before
 
 	// per packet
 	uint32_t backlog_head;
@@ -180,10 +181,29 @@ static bool send_backlog(struct worker_port *p)
 	return sent_any;
 }
 
+// Lets the driver look at what is asked of its device. Returns how many frames are left.
+static unsigned prepare_frames(struct worker_port *p, struct rte_mbuf **ms, unsigned n)
+{
+	unsigned ready = 0;
+
+	for (;;) {
+		ready +=
+			rte_eth_tx_prepare(p->port_id, p->queue, ms + ready, (uint16_t)(n - ready));
+		if (ready == n)
+			return n;
+		stat_inc(&p->worker->stats.tx_drop_refused);
+		rte_pktmbuf_free(ms[ready]);
+		n--;
+		memmove(&ms[ready], &ms[ready + 1], (n - ready) * sizeof(ms[0]));
+	}
+}
+
 static void send_frames(struct worker_port *p, struct rte_mbuf **ms, unsigned n)
 {
 	unsigned sent = 0;
 
+	if (p->prepares)
+		n = prepare_frames(p, ms, n);
 	if (p->backlog_head == p->backlog_tail)
 		sent = burst_out(p, ms, n);
 	for (; sent < n && p->backlog_tail - p->backlog_head < BACKLOG; sent++)
@@ -309,9 +329,13 @@ static unsigned steer_frames(
 	unsigned n_own = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		uint32_t owner = steer_owner(&w->shared->steer,
-			bytes_of(rte_pktmbuf_mtod(ms[i], void *), rte_pktmbuf_data_len(ms[i])));
+		uint32_t owner;
 
+		// Headers may be in any of several buffers. What is too large for one is dropped later.
+		if (unlikely(ms[i]->nb_segs > 1))
+			(void)rte_pktmbuf_linearize(ms[i]);
+		owner = steer_owner(&w->shared->steer,
+			bytes_of(rte_pktmbuf_mtod(ms[i], void *), rte_pktmbuf_data_len(ms[i])));
 		ms[i]->port = p->port_id; // not every driver sets it
 		if (owner == STEER_EVERYBODY)
 			copy_to_others(w, ms[i]);
@@ -546,6 +570,7 @@ static int start_net(struct worker *w, uint64_t now_us)
 			.mtu = s->ports[i].mtu,
 			.vlan = pc->vlan,
 			.rx_csum = s->ports[i].csum,
+			.offloads = s->ports[i].offloads.net,
 			.n_addresses = pc->n_addresses,
 			.gateway = pc->gateway,
 			.gateway6 = pc->gateway6,
@@ -575,6 +600,7 @@ static void attach_ports(struct worker *w)
 
 		p->worker = w;
 		p->port_id = s->ports[i].id;
+		p->prepares = s->ports[i].offloads.tx_flags != 0;
 		p->queue = w->index < n ? (uint16_t)w->index : UINT16_MAX;
 		p->sender = s->workers[w->index % n];
 	}

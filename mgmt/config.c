@@ -175,6 +175,8 @@ static void compare_port(const struct fixed *f, unsigned index, const struct app
 	compare_text(f, PORT_FIELD("gateway"), now_text, wanted_text);
 	compare_number(f, PORT_FIELD("mtu"), now->mtu, wanted->mtu);
 	compare_text(f, PORT_FIELD("checksum"), now->checksum, wanted->checksum);
+	compare_text(f, PORT_FIELD("offloads"), now->offloads ? "auto" : "off",
+		wanted->offloads ? "auto" : "off");
 #undef PORT_FIELD
 }
 

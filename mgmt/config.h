@@ -35,6 +35,7 @@ struct appliance_port {
 	uint16_t mtu;            // 0: the port's
 	uint16_t vlan;           // 0: untagged
 	const char *checksum;    // verify | trust | accept-partial; NULL: by driver
+	bool offloads;           // what the device offers is used
 };
 
 struct appliance {

@@ -618,6 +618,7 @@ struct appliance_port_spec {
 	uint32_t mtu;
 	uint32_t vlan;
 	int checksum;
+	int offloads;
 };
 
 struct appliance_management {

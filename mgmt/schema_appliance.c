@@ -40,6 +40,12 @@ static const struct enum_value checksums[] = {
 	{NULL,             0, NULL},
 };
 
+static const struct enum_value offloads[] = {
+	{"auto", 1, NULL},
+	{"off",  0, NULL},
+	{NULL,   0, NULL},
+};
+
 static const struct enum_value on_errors[] = {
 	{"reject",     0, NULL				       },
 	{"quarantine", 1, "a configuration with an error is rejected"},
@@ -86,6 +92,10 @@ static const struct field port_fields[] = {
 		.min = "1", .max = "4094"),
 	FIELD("checksum", F_ENUM, checksum, "of received packets; auto: by driver", .dflt = "auto",
 		.values = checksums),
+	FIELD("offloads", F_ENUM, offloads,
+		"auto: the device computes checksums, cuts segments and spreads packets over workers "
+		"(RSS) as far as it offers to; off: nothing",
+		.dflt = "auto", .values = offloads),
 };
 static const struct object_type port_type = TYPE("Appliance spec.ports[]", port_fields);
 #undef OBJECT

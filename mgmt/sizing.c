@@ -137,6 +137,7 @@ void sizing_dataplane_config(
 			.mtu = from->mtu,
 			.vlan = from->vlan,
 			.checksum = port_checksum(from->checksum),
+			.offloads = from->offloads,
 		};
 		memcpy(to->addresses, from->addresses, sizeof(to->addresses));
 		memcpy(to->prefix_len, from->prefix_len, sizeof(to->prefix_len));

@@ -180,6 +180,7 @@ static void translate_port(const struct manifest *m, struct region *out,
 	to->mtu = (uint16_t)spec->mtu;
 	to->vlan = (uint16_t)spec->vlan;
 	to->checksum = checksum_names[spec->checksum];
+	to->offloads = spec->offloads != 0;
 	for (unsigned i = 0; i < spec->n_addresses && n != NULL; i++, n = n->next) {
 		if (i == COUNT_OF(to->addresses)) {
 			tree_error(m->d, n, "too many addresses; expected at most 8");

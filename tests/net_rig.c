@@ -1,6 +1,7 @@
 #include "tests/net_rig.h"
 
 #include "dataplane/tcp/tcp_net.h"
+#include "tests/nic.h"
 
 #include <assert.h>
 #include <netinet/in.h>
@@ -85,15 +86,21 @@ void tcp_unreachable(struct tcp *t, const struct ip_addr *dst, uint64_t now_us)
 
 // --- the rig
 
+static void record(void *arg, uint8_t *bytes, uint32_t len)
+{
+	struct rig_frame *f = &rig.sent[rig.n_sent++ % RIG_MAX_SENT];
+
+	(void)arg;
+	assert(len <= sizeof(f->data));
+	f->len = len;
+	memcpy(f->data, bytes, len);
+}
+
 static void take_sent(void *arg, struct rte_mbuf **ms, unsigned n)
 {
-	(void)arg;
 	for (unsigned i = 0; i < n; i++) {
-		struct rig_frame *f = &rig.sent[rig.n_sent % RIG_MAX_SENT];
-
-		f->len = rte_pktmbuf_data_len(ms[i]);
-		memcpy(f->data, rte_pktmbuf_mtod(ms[i], void *), f->len);
-		rig.n_sent++;
+		rig.last_flags = ms[i]->ol_flags;
+		nic_send(ms[i], record, arg);
 		rte_pktmbuf_free(ms[i]);
 	}
 }

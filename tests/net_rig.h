@@ -41,6 +41,7 @@ struct rig {
 	struct dataplane_stats stats;
 	uint64_t now_us;
 	unsigned n_sent;
+	uint64_t last_flags; // what the last frame asked of the device, which does it (nic.h)
 	struct rig_frame sent[RIG_MAX_SENT];
 	struct rig_tcp tcp;
 };

@@ -23,7 +23,8 @@ enum net_drop eth_check(const struct iface *in, struct rte_mbuf *m, uint16_t *ty
 	uint16_t hdr_len = sizeof(*eth), vlan = 0;
 	bool group;
 
-	if (m->nb_segs != 1)
+	// Only devices that could not put a frame into one buffer do this: seldom enough to copy.
+	if (m->nb_segs != 1 && (m->nb_segs == 0 || rte_pktmbuf_linearize(m) != 0))
 		return NET_DROP_eth_segments;
 	if (rte_pktmbuf_data_len(m) < sizeof(*eth))
 		return NET_DROP_eth_short;
@@ -77,6 +78,9 @@ void eth_output(struct iface *out, struct rte_mbuf *m, const uint8_t dst[6], uin
 	eth = wire_push(m, sizeof(*eth));
 	memcpy(eth->dst_addr.addr_bytes, dst, sizeof(eth->dst_addr));
 	memcpy(eth->src_addr.addr_bytes, out->mac, sizeof(eth->src_addr));
+	if (m->ol_flags & RTE_MBUF_F_TX_OFFLOAD_MASK)
+		m->l2_len =
+			out->vlan != 0 ? sizeof(*eth) + sizeof(struct rte_vlan_hdr) : sizeof(*eth);
 	eth->ether_type = rte_cpu_to_be_16(type);
 	iface_enqueue(out, m);
 }

@@ -20,6 +20,7 @@ void icmp6_output(struct iface *out, struct rte_mbuf *m, const struct ip_addr *s
 		net_output(net, m, src, dst, IPPROTO_ICMPV6, now_us);
 		return;
 	}
+	m->ol_flags = 0; // of the received buffer
 	ip6_prepend(m, src, dst, IPPROTO_ICMPV6, IP6_HOP_LIMIT);
 	neigh_output(net, neigh_get(net, out, dst, now_us), m, now_us);
 }

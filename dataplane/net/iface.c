@@ -61,6 +61,7 @@ int iface_init(struct iface *i, struct net *net, const struct iface_config *conf
 		.mtu = config->mtu,
 		.vlan = config->vlan,
 		.rx_csum = config->rx_csum,
+		.offloads = config->offloads,
 		.transmit = config->transmit,
 		.transmit_arg = config->transmit_arg,
 	};

@@ -89,5 +89,6 @@ void ip4_prepend(struct rte_mbuf *m, uint32_t src_be, uint32_t dst_be, uint8_t p
 		.src_addr = src_be,
 		.dst_addr = dst_be,
 	};
-	ip->hdr_checksum = rte_ipv4_cksum(ip);
+	if (!(m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM))
+		ip->hdr_checksum = rte_ipv4_cksum(ip);
 }

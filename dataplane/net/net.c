@@ -1,7 +1,9 @@
 #include "dataplane/net/net_instance.h"
 #include "dataplane/net/wire.h"
+#include "dataplane/tcp/tcp_csum.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 
 #define ICMP_RATE            1000u
@@ -9,7 +11,9 @@
 #define ARP_RATE             1000u
 #define ARP_BURST            256u
 #define ANNOUNCE_INTERVAL_US (2 * NET_SECOND_US) // RFC 5227, 1.1: ANNOUNCE_INTERVAL
-#define NET_TIMERS_A_TURN    64u                 // so that a burst of timeouts cannot stall packets
+#define TSO_PAYLOAD_MIN      256u // some devices refuse to cut smaller ones, and it would gain little
+#define ETH_HEADERS          (RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN)
+#define NET_TIMERS_A_TURN    64u // so that a burst of timeouts cannot stall packets
 
 void net_drop(struct net *net, struct rte_mbuf *m, enum net_drop why)
 {
@@ -211,6 +215,23 @@ struct tcp *net_tcp(struct net *net)
 	return net->tcp;
 }
 
+// TCP has asked for its checksum; the device below 'out' completes it, or we do.
+static void share_checksums(const struct iface *out, struct rte_mbuf *m, bool is_v4)
+{
+	const struct net_offloads *o = &out->offloads;
+
+	if (!o->tcp_csum) {
+		csum_finish(m);
+		m->ol_flags = 0;
+	}
+	if (is_v4 && o->ip4_csum)
+		m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
+	if (m->ol_flags == 0)
+		return;
+	m->ol_flags |= is_v4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6;
+	m->l3_len = is_v4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
+}
+
 int net_output(struct net *net, struct rte_mbuf *m, const struct ip_addr *src,
 	const struct ip_addr *dst, uint8_t protocol, uint64_t now_us)
 {
@@ -221,11 +242,34 @@ int net_output(struct net *net, struct rte_mbuf *m, const struct ip_addr *src,
 		net_drop(net, m, is_v4 ? NET_DROP_ip4_no_route : NET_DROP_ip6_no_route);
 		return -EHOSTUNREACH;
 	}
+	if (protocol == IPPROTO_TCP)
+		share_checksums(to->iface, m, is_v4);
+	else
+		m->ol_flags = 0; // an answer may be the received buffer
 	if (is_v4)
 		ip4_prepend(m, ip_addr_v4(src), ip_addr_v4(dst), protocol);
 	else
 		ip6_prepend(m, src, dst, protocol, IP6_HOP_LIMIT);
 	return neigh_output(net, to->neigh, m, now_us);
+}
+
+unsigned net_segments_at_once(struct net *net, const struct ip_addr *dst, uint16_t header,
+	uint16_t payload, uint64_t now_us)
+{
+	const struct fib_entry *to = fib_find(net, dst, now_us);
+	bool is_v4 = ip_addr_is_v4(dst);
+	const struct net_offloads *o;
+	uint32_t headers, n;
+
+	if (to == NULL)
+		return 1;
+	o = &to->iface->offloads;
+	headers = header + (is_v4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr));
+	n = (UINT16_MAX - headers) / payload; // what the IP header's length takes
+	if (!(is_v4 ? o->tso4 : o->tso6) || o->tso_mbufs < 3 || payload < TSO_PAYLOAD_MIN
+		|| (o->tso_frame != 0 && ETH_HEADERS + headers + payload > o->tso_frame))
+		return 1;
+	return RTE_MIN(n, o->tso_mbufs - 1u);
 }
 
 bool net_route(struct net *net, const struct ip_addr *dst, struct ip_addr *src, uint16_t *mtu)

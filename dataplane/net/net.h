@@ -27,8 +27,19 @@ struct iface;
 // What to believe of a transport checksum that arrives (reference/tcp-stack.md 5.3).
 enum csum_policy {
 	CSUM_VERIFY,         // compute it
-	CSUM_TRUST,          // the NIC did; bad ones are flagged in ol_flags
+	CSUM_TRUST,          // believe the NIC's flags (ol_flags); compute what it did not look at
 	CSUM_ACCEPT_PARTIAL, // verify, but the folded pseudo-header sum of a same-host sender is fine too
+};
+
+// What the device below an interface does to frames on their way out; all zero: nothing. The stack asks
+// for it in each mbuf (ol_flags, l2_len and the like), and does itself what is not offered.
+struct net_offloads {
+	bool ip4_csum; // fills in the checksum of the IPv4 header
+	bool tcp_csum; // completes that of TCP, over both families
+	bool tso4;     // cuts large TCP packets into segments; only with the checksums above
+	bool tso6;
+	uint16_t tso_mbufs; // that such a packet may consist of, the headers' one included
+	uint16_t tso_frame; // bytes that what is cut off may have, Ethernet header included; 0: any
 };
 
 // Takes every mbuf of 'ms'. Frames that find no room are freed and counted by the callee.
@@ -40,6 +51,7 @@ struct iface_config {
 	uint16_t mtu;  // IP bytes, 1500 on Ethernet
 	uint16_t vlan; // the 802.1Q identifier of every frame, in and out; 0: none is tagged
 	enum csum_policy rx_csum;
+	struct net_offloads offloads;
 	struct ip_addr addresses[8];
 	uint8_t prefix_len[8]; // in bits of the address's own family: 24 for a v4 /24
 	unsigned n_addresses;
@@ -85,7 +97,8 @@ void net_free(struct net **np);
 // NET_MAX_IFACES are there, EAFNOSUPPORT or EINVAL for an address it cannot have.
 struct iface *net_add_iface(struct net *net, const struct iface_config *config);
 
-// Takes every mbuf of 'ms': frames as they came from the wire, one segment each.
+// Takes every mbuf of 'ms': frames as they came from the wire. One that is spread over several buffers is
+// brought together in its first, or dropped if that is too small.
 void net_input(
 	struct net *net, struct iface *in, struct rte_mbuf **ms, unsigned n, uint64_t now_us);
 
@@ -108,9 +121,16 @@ struct timer_wheel *net_timers(struct net *net);
 // neighbour, prepends IP and Ethernet headers, hands the frame to the interface's transmit batch. A
 // neighbour that is not known yet is asked for and the frame waits in its (bounded) queue. Takes 'm'.
 // 'm' may have other references: headers are written before its data, payload is not touched.
+// TCP leaves its checksum to this: the field holds the pseudo-header's sum, ol_flags asks for the rest and
+// l4_len is set. The device does it, or it is done here. Other protocols have no ol_flags.
 // Returns 0, or -EHOSTUNREACH when there is no route or the neighbour does not answer.
 int net_output(struct net *net, struct rte_mbuf *m, const struct ip_addr *src,
 	const struct ip_addr *dst, uint8_t protocol, uint64_t now_us);
+
+// How many segments with 'header' bytes of TCP header and 'payload' bytes each may go to 'dst' as one packet
+// that the device cuts; 1 if it cuts none.
+unsigned net_segments_at_once(struct net *net, const struct ip_addr *dst, uint16_t header,
+	uint16_t payload, uint64_t now_us);
 
 // The local address and path MTU for packets to 'dst'. Returns false if there is no route.
 bool net_route(struct net *net, const struct ip_addr *dst, struct ip_addr *src, uint16_t *mtu);

@@ -70,6 +70,7 @@ struct iface {
 	uint16_t mtu;
 	uint16_t vlan; // 0: untagged
 	enum csum_policy rx_csum;
+	struct net_offloads offloads;
 	unsigned n_addresses;
 	struct iface_address addresses[NET_MAX_ADDRESSES];
 	bool has_ip6;

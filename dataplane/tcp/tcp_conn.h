@@ -11,6 +11,7 @@
 //         tcp_listen.c      SYNs to listeners, active opens, local ports
 //         tcp_syn.c         handshakes of listeners; tcp_cookie.c those that nothing is kept of
 //         tcp_time_wait.c   what is left of a closed connection
+//     tcp_tso.c         segments that leave together
 //     tcp_timeout (tcp_timer.c)
 //     tcp_run (tcp.c)       owners' callbacks, then tcp_output (tcp_out.c), then frees
 //     tcp_stream.c          what owners call
@@ -484,6 +485,13 @@ static inline uint32_t tcp_ts_now(const struct tcp_conn *c, uint64_t now_us)
 {
 	return (uint32_t)(now_us / 1000) + c->ts_offset;
 }
+
+// --- tcp_tso.c
+
+// The first unsent segment, which fits, and as many behind it as go out now, as one packet that the device
+// below cuts: '*n' segments, at least two. Its headers are not written. NULL: one by one, because the device
+// does not, there is but one, or no buffer is left.
+struct rte_mbuf *tcp_tso_packet(struct tcp_conn *c, unsigned *n, uint64_t now_us);
 
 // --- tcp_timer.c
 

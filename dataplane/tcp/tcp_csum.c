@@ -1,6 +1,8 @@
 #include "dataplane/tcp/tcp_csum.h"
 
+#include <assert.h>
 #include <netinet/in.h>
+#include <rte_tcp.h>
 
 static uint64_t add_carry(uint64_t a, uint64_t b)
 {
@@ -47,4 +49,12 @@ uint64_t csum_pseudo(const struct ip_addr *src, const struct ip_addr *dst)
 	if (ip_addr_is_v4(src))
 		return sum + ip_addr_v4(src) + ip_addr_v4(dst);
 	return csum_add(dst, sizeof(*dst), csum_add(src, sizeof(*src), sum));
+}
+
+void csum_finish(struct rte_mbuf *m)
+{
+	struct rte_tcp_hdr *h = rte_pktmbuf_mtod(m, struct rte_tcp_hdr *);
+
+	assert(m->nb_segs == 1);
+	h->cksum = (uint16_t)~csum_fold(csum_add(h, m->data_len, 0));
 }

@@ -6,6 +6,7 @@
 
 #include "dataplane/base/ip_addr.h"
 
+#include <rte_mbuf.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,10 @@ static inline uint16_t csum_fold(uint64_t sum)
 
 // The pseudo-header (RFC 9293, 3.1) without the length.
 uint64_t csum_pseudo(const struct ip_addr *src, const struct ip_addr *dst);
+
+// Completes the checksum of the segment 'm', one buffer whose data starts at the TCP header: the field holds
+// the folded sum of its pseudo-header, length included, as a NIC wants it too.
+void csum_finish(struct rte_mbuf *m);
 
 // What the pseudo-header's length field adds.
 static inline uint64_t csum_len(uint32_t len)

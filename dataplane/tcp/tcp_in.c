@@ -4,7 +4,6 @@
 #include "dataplane/tcp/tcp_conn.h"
 #include "dataplane/tcp/tcp_csum.h"
 
-#define MIN_HEADER_LEN  20u
 #define MAX_CHALLENGE_S 1000u // challenge ACKs a second, of the whole stack (RFC 5961, 7)
 #define PAWS_IDLE_US    (24ull * 24 * 3600 * 1000000)
 
@@ -370,8 +369,16 @@ static bool is_checksum_good(struct tcp *t, struct rte_mbuf *m, const struct ip_
 	const struct rte_tcp_hdr *h = rte_pktmbuf_mtod(m, const struct rte_tcp_hdr *);
 	uint64_t pseudo;
 
-	if (policy == CSUM_TRUST)
-		return (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) != RTE_MBUF_F_RX_L4_CKSUM_BAD;
+	if (policy == CSUM_TRUST) {
+		switch (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) {
+		case RTE_MBUF_F_RX_L4_CKSUM_BAD: return false;
+		case RTE_MBUF_F_RX_L4_CKSUM_GOOD:
+		case RTE_MBUF_F_RX_L4_CKSUM_NONE: // not finished, but from where nothing gets lost
+			stat_inc(&t->stats->tcp_rx_csum_offloaded);
+			return true;
+		default: break; // the NIC did not look
+		}
+	}
 	pseudo = csum_pseudo(src, dst) + csum_len(m->data_len);
 	// A sender on the same host leaves the sum to hardware that is not there (tcp-stack 5.3); its
 	// packets never left memory. Looked at first: on such a port it is every packet.
@@ -388,14 +395,14 @@ static bool parse(struct rte_mbuf *m, struct tcp_segment *seg)
 	const struct rte_tcp_hdr *h = rte_pktmbuf_mtod(m, const struct rte_tcp_hdr *);
 	uint16_t header_len = (uint16_t)((h->data_off >> 4) * 4);
 
-	if (header_len < MIN_HEADER_LEN || header_len > m->data_len)
+	if (header_len < TCP_HEADER_LEN || header_len > m->data_len)
 		return false;
 	seg->seq = rte_be_to_cpu_32(h->sent_seq);
 	seg->ack = rte_be_to_cpu_32(h->recv_ack);
 	seg->window = rte_be_to_cpu_16(h->rx_win);
 	seg->flags = h->tcp_flags;
 	seg->len = m->data_len - header_len;
-	tcp_options_parse(bytes_of(h + 1, header_len - MIN_HEADER_LEN), &seg->opt);
+	tcp_options_parse(bytes_of(h + 1, header_len - TCP_HEADER_LEN), &seg->opt);
 	rte_pktmbuf_adj(m, header_len);
 	return true;
 }
@@ -433,7 +440,7 @@ void tcp_input(struct tcp *t, struct rte_mbuf *m, const struct ip_addr *src,
 
 	t->now_us = now_us;
 	stat_inc(&t->stats->tcp_rx_segments);
-	if (m->data_len < MIN_HEADER_LEN) {
+	if (m->data_len < TCP_HEADER_LEN) {
 		stat_inc(&t->stats->tcp_drop_short);
 		rte_pktmbuf_free(m);
 		return;

@@ -6,10 +6,9 @@
 #include <assert.h>
 #include <netinet/in.h>
 
-#define HEADER_LEN 20u
-#define MAX_RST_S  1000u // to closed ports, a second
+#define MAX_RST_S 1000u // to closed ports, a second
 
-_Static_assert(NET_HEADROOM >= 14 + 4 + 40 + HEADER_LEN + TCP_MAX_OPTIONS, "all headers fit");
+_Static_assert(NET_HEADROOM >= 14 + 4 + 40 + TCP_HEADER_LEN + TCP_MAX_OPTIONS, "all headers fit");
 
 // What goes into a header besides the payload that is in the mbuf.
 struct header {
@@ -24,14 +23,19 @@ struct header {
 	uint8_t options[TCP_MAX_OPTIONS];
 };
 
-// Takes 'm', whose data is the payload.
+// Takes 'm', whose data is the payload, in one buffer unless it is a packet to be cut.
 static void emit(struct tcp *t, struct rte_mbuf *m, const struct header *h, uint64_t now_us)
 {
-	uint32_t header_len = HEADER_LEN + h->n_options;
-	uint8_t *start = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)header_len), *p = start;
+	uint32_t header_len = TCP_HEADER_LEN + h->n_options;
+	uint8_t *p = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)header_len);
+	bool cut = m->ol_flags & RTE_MBUF_F_TX_TCP_SEG;
 	uint16_t sum;
 
-	assert(start != NULL);
+	assert(p != NULL);
+	// Who sends it completes the sum (net_output). Each piece of a packet that is cut has a length of its own.
+	sum = csum_fold(h->pseudo_sum + (cut ? 0 : csum_len(m->pkt_len)));
+	m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
+	m->l4_len = header_len;
 	p = tcp_put_be16(p, h->local->port);
 	p = tcp_put_be16(p, h->remote->port);
 	p = tcp_put_be32(p, h->seq);
@@ -39,12 +43,10 @@ static void emit(struct tcp *t, struct rte_mbuf *m, const struct header *h, uint
 	p = tcp_put_u8(p, (uint8_t)(header_len / 4 << 4));
 	p = tcp_put_u8(p, h->flags);
 	p = tcp_put_be16(p, h->window);
-	p = tcp_put_be32(p, 0); // checksum, urgent pointer
+	memcpy(p, &sum, sizeof(sum));
+	p = tcp_put_be16(p + sizeof(sum), 0); // urgent pointer
 	memcpy(p, h->options, h->n_options);
 
-	sum = csum_fold(csum_add(start, m->data_len, h->pseudo_sum + csum_len(m->data_len)));
-	sum = (uint16_t)~sum;
-	memcpy(start + 16, &sum, sizeof(sum));
 	stat_inc(&t->stats->tcp_tx_segments);
 	if (h->flags & RTE_TCP_RST_FLAG)
 		stat_inc(&t->stats->tcp_tx_rst);
@@ -112,7 +114,7 @@ static void send_segment(
 	h.window = announce(c);
 	if (c->flags & TCP_F_TIMESTAMP)
 		p = tcp_put_timestamp(p, tcp_ts_now(c, now_us), c->ts_recent);
-	if (c->flags & TCP_F_SACK && m->data_len == 0 && (c->n_sack > 0 || c->has_dsack)
+	if (c->flags & TCP_F_SACK && m->pkt_len == 0 && (c->n_sack > 0 || c->has_dsack)
 		&& !(flags & RTE_TCP_RST_FLAG))
 		p = put_sack(c, p);
 	h.n_options = (uint8_t)(p - h.options);
@@ -160,7 +162,8 @@ void tcp_send_syn(struct tcp_conn *c, uint64_t now_us)
 	if (m == NULL)
 		return;
 	p = tcp_put_be32(p,
-		TCP_OPT_MSS << 24 | 4 << 16 | (uint32_t)(c->mtu - ip_header_len(c) - HEADER_LEN));
+		TCP_OPT_MSS << 24 | 4 << 16
+			| (uint32_t)(c->mtu - ip_header_len(c) - TCP_HEADER_LEN));
 	if (!answer || c->flags & TCP_F_SACK)
 		p = tcp_put_be32(
 			p, TCP_OPT_NOP << 24 | TCP_OPT_NOP << 16 | TCP_OPT_SACK_OK << 8 | 2);
@@ -183,7 +186,8 @@ void tcp_send_syn_ack(struct tcp *t, const struct tcp_handshake *h, uint32_t ts,
 	uint32_t ip_len = ip_addr_is_v4(&h->remote.addr) ? 20 : 40;
 	uint8_t options[TCP_MAX_OPTIONS], *p = options;
 
-	p = tcp_put_be32(p, TCP_OPT_MSS << 24 | 4 << 16 | (uint32_t)(h->mtu - ip_len - HEADER_LEN));
+	p = tcp_put_be32(
+		p, TCP_OPT_MSS << 24 | 4 << 16 | (uint32_t)(h->mtu - ip_len - TCP_HEADER_LEN));
 	if (h->opt.has_sack_ok)
 		p = tcp_put_be32(
 			p, TCP_OPT_NOP << 24 | TCP_OPT_NOP << 16 | TCP_OPT_SACK_OK << 8 | 2);
@@ -242,7 +246,7 @@ void tcp_send_reset(struct tcp *t, const struct ip_endpoint *local,
 
 void tcp_update_mss(struct tcp_conn *c)
 {
-	uint32_t mss = c->mtu - ip_header_len(c) - HEADER_LEN;
+	uint32_t mss = c->mtu - ip_header_len(c) - TCP_HEADER_LEN;
 
 	if (mss > c->peer_mss)
 		mss = c->peer_mss;
@@ -293,11 +297,29 @@ static struct rte_mbuf *copy_segment(struct tcp_conn *c, struct rte_mbuf *m)
 	return copy;
 }
 
+static uint8_t flags_of(const struct tcp_buf *b)
+{
+	uint8_t flags = RTE_TCP_ACK_FLAG;
+
+	if (b->next == NULL)
+		flags |= RTE_TCP_PSH_FLAG;
+	if (b->flags & TCP_BUF_FIN)
+		flags |= RTE_TCP_FIN_FLAG;
+	return flags;
+}
+
+static void note_sent(struct tcp_conn *c, struct tcp_buf *b, uint64_t now_us)
+{
+	b->tx_us = now_us;
+	b->n_tx += b->n_tx < UINT8_MAX;
+	c->last_tx_us = now_us;
+	c->prr_out += b->len;
+}
+
 // Sends the queued segment 'm', the first time or again. Returns false without a buffer.
 static bool transmit(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us)
 {
 	struct tcp_buf *b = tcp_buf(m);
-	uint8_t flags = RTE_TCP_ACK_FLAG;
 	struct rte_mbuf *out = m;
 
 	// The copy also serves what was cut at an odd place: headers below want even addresses.
@@ -312,20 +334,13 @@ static bool transmit(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us)
 		m->ol_flags = 0;
 		rte_mbuf_refcnt_update(m, 1);
 	}
-	if (b->next == NULL)
-		flags |= RTE_TCP_PSH_FLAG;
-	if (b->flags & TCP_BUF_FIN)
-		flags |= RTE_TCP_FIN_FLAG;
-	b->tx_us = now_us;
-	b->n_tx += b->n_tx < UINT8_MAX;
-	c->last_tx_us = now_us;
-	c->prr_out += b->len;
-	send_segment(c, out, flags, b->seq, now_us);
+	note_sent(c, b, now_us);
+	send_segment(c, out, flags_of(b), b->seq, now_us);
 	return true;
 }
 
-// Sends the first unsent segment.
-static void transmit_new(struct tcp_conn *c, uint64_t now_us)
+// The first unsent segment is about to be sent.
+static struct rte_mbuf *take_unsent(struct tcp_conn *c, uint64_t now_us)
 {
 	struct rte_mbuf *m = c->unsent;
 
@@ -334,7 +349,33 @@ static void transmit_new(struct tcp_conn *c, uint64_t now_us)
 	c->unsent = tcp_buf(m)->next;
 	c->snd_nxt = tcp_buf_end(m);
 	stat_add(&c->tcp->stats->tcp_tx_bytes, tcp_buf(m)->len);
-	transmit(c, m, now_us); // needs no buffer the first time
+	return m;
+}
+
+// Sends the first unsent segment.
+static void transmit_new(struct tcp_conn *c, uint64_t now_us)
+{
+	transmit(c, take_unsent(c, now_us), now_us); // needs no buffer the first time
+}
+
+// Sends the first unsent segment and those behind it, if they can leave together.
+static bool transmit_run(struct tcp_conn *c, uint64_t now_us)
+{
+	uint32_t seq = tcp_buf(c->unsent)->seq;
+	struct tcp_buf *last;
+	unsigned n = 0;
+	struct rte_mbuf *packet = tcp_tso_packet(c, &n, now_us);
+
+	if (packet == NULL)
+		return false;
+	stat_add(&c->tcp->stats->tcp_tx_segments, n - 1);
+	do {
+		last = tcp_buf(take_unsent(c, now_us));
+		note_sent(c, last, now_us);
+	} while (--n > 0);
+	send_segment(c, packet, flags_of(last), seq,
+		now_us); // who cuts it leaves FIN and PSH to the last
+	return true;
 }
 
 // What is marked lost goes first, oldest first, as the congestion window allows. Behind the peer's window
@@ -430,8 +471,10 @@ static void send_new(struct tcp_conn *c, uint64_t now_us)
 		tcp_mtu_raise(c, now_us);
 	}
 	c->flags &= ~(uint32_t)TCP_F_CWND_FULL;
-	while (c->unsent != NULL && fit_unsent(c))
-		transmit_new(c, now_us);
+	while (c->unsent != NULL && fit_unsent(c)) {
+		if (!transmit_run(c, now_us))
+			transmit_new(c, now_us);
+	}
 }
 
 void tcp_send_probe(struct tcp_conn *c, uint64_t now_us)

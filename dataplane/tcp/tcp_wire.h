@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define TCP_HEADER_LEN     20u // without options
 #define TCP_MAX_SACK       4u
 #define TCP_MAX_OPTIONS    40u
 #define TCP_TIMESTAMP_LEN  12u // with its padding

@@ -1,5 +1,5 @@
 // One stack, two peers and an application, all driven by the input: frames in and out of every window, time,
-// calls on streams, a driver that keeps buffers, a pool that runs empty. The input is two bytes of settings, then a
+// calls on streams, a driver that keeps buffers, a device that cuts packets or does not, a pool that runs empty. The input is two bytes of settings, then a
 // series of operations: a byte (low five bits: which one, high three: the connection), then the operation's own
 // bytes. What is sent in both directions is a function of the sequence number, so that every byte that arrives
 // anywhere can be checked. After each operation:
@@ -14,6 +14,7 @@
 #include "dataplane/net/net_instance.h"
 #include "dataplane/tcp/tcp_conn.h"
 #include "dataplane/tcp/tcp_csum.h"
+#include "tests/nic.h"
 #include "tests/test_support.h"
 
 #include <netinet/in.h>
@@ -162,10 +163,11 @@ static void check_tcp(const struct rte_ipv4_hdr *ip, const uint8_t *bytes, size_
 	s->has_edge = true;
 }
 
-static void check_sent(const uint8_t *f, size_t len)
+static void check_sent(void *arg, uint8_t *f, uint32_t len)
 {
 	const struct rte_ipv4_hdr *ip = (const void *)(f + RTE_ETHER_HDR_LEN);
 
+	(void)arg;
 	CHECK(len >= RTE_ETHER_HDR_LEN + 20 && len <= RTE_ETHER_HDR_LEN + 1500);
 	CHECK(memcmp(f + 6, own_mac, 6) == 0);
 	if (f[12] == 0x08 && f[13] == 0x06) {
@@ -187,7 +189,7 @@ static void take_sent(void *arg, struct rte_mbuf **ms, unsigned n)
 {
 	(void)arg;
 	for (unsigned i = 0; i < n; i++) {
-		check_sent(rte_pktmbuf_mtod(ms[i], uint8_t *), ms[i]->data_len);
+		nic_send(ms[i], check_sent, NULL);
 		if (w.hold && w.n_held < MAX_HELD)
 			w.held[w.n_held++] = ms[i];
 		else
@@ -866,6 +868,11 @@ static void start(uint8_t how, uint8_t more)
 	settings.receive_buffer_max = sizes[how >> 2 & 3];
 	settings.nagle = how & 16;
 	settings.linger_bytes = how & 32 ? 3000 : settings.linger_bytes;
+	if (more & 2)
+		iface.offloads = (struct net_offloads){.ip4_csum = true,
+			.tcp_csum = true,
+			.tso4 = true,
+			.tso_mbufs = (uint16_t)(2 + (more >> 2))};
 	config.max_mbufs_held = budgets[how >> 6 & 3];
 	config.mbufs = w.pool;
 	w.net = net_new(&config, w.now_us);

@@ -1,6 +1,7 @@
 #include "tests/sim/link.h"
 
 #include "dataplane/tcp/tcp_csum.h"
+#include "tests/nic.h"
 #include "tests/test_support.h"
 
 #include <rte_ether.h>
@@ -201,22 +202,28 @@ static bool is_dropped(struct world *w, struct side *from)
 	return chance(w, c->drop);
 }
 
+// A frame leaves the NIC.
+static void frame_out(void *arg, uint8_t *bytes, uint32_t len)
+{
+	struct side *from = arg;
+	struct world *w = from->world;
+	bool is_arp = bytes[12] == 0x08 && bytes[13] == 0x06;
+
+	assert_true(len <= (w->config.mtu != 0 ? w->config.mtu : 1500) + 14u);
+	if (!is_arp && (is_dropped(w, from) || is_too_big(w, from, bytes, (uint16_t)len)))
+		return;
+	fly(w, from, bytes, (uint16_t)len, is_arp);
+	if (!is_arp && chance(w, w->config.duplicate))
+		fly(w, from, bytes, (uint16_t)len, false);
+}
+
 static void transmit(void *arg, struct rte_mbuf **ms, unsigned n)
 {
 	struct side *from = arg;
 	struct world *w = from->world;
 
 	for (unsigned i = 0; i < n; i++) {
-		const uint8_t *bytes = rte_pktmbuf_mtod(ms[i], const uint8_t *);
-		uint16_t len = ms[i]->data_len;
-		bool is_arp = bytes[12] == 0x08 && bytes[13] == 0x06;
-
-		assert_int_equal(ms[i]->nb_segs, 1);
-		if (is_arp || (!is_dropped(w, from) && !is_too_big(w, from, bytes, len))) {
-			fly(w, from, bytes, len, is_arp);
-			if (!is_arp && chance(w, w->config.duplicate))
-				fly(w, from, bytes, len, false);
-		}
+		nic_send(ms[i], frame_out, from);
 		if (w->config.hold_us > 0) {
 			uint64_t at = w->now_us + world_random(w, w->config.hold_us);
 
@@ -225,6 +232,23 @@ static void transmit(void *arg, struct rte_mbuf **ms, unsigned n)
 			rte_pktmbuf_free(ms[i]);
 		}
 	}
+}
+
+// What a NIC says of the checksum of a TCP frame; nothing of what it does not understand.
+static uint64_t rx_flags(struct world *w, const struct flying *f)
+{
+	const struct rte_ipv4_hdr *ip = (const void *)(f->bytes + 14);
+	struct ip_addr src = ip_addr_of_v4(ip->src_addr), dst = ip_addr_of_v4(ip->dst_addr);
+	uint32_t tcp_len = f->len - 14u - sizeof(*ip);
+
+	if (!w->config.rx_offload || f->order % 8 == 0 || f->bytes[12] != 0x08
+		|| f->bytes[13] != 0x00 || ip->version_ihl != 0x45 || ip->next_proto_id != 6
+		|| rte_be_to_cpu_16(ip->total_length) != f->len - 14u)
+		return 0;
+	return csum_fold(csum_add(ip + 1, tcp_len, csum_pseudo(&src, &dst) + csum_len(tcp_len)))
+			== 0xffff
+		? RTE_MBUF_F_RX_L4_CKSUM_GOOD
+		: RTE_MBUF_F_RX_L4_CKSUM_BAD;
 }
 
 // What arrives now, as one burst for each side.
@@ -244,6 +268,7 @@ static void deliver(struct world *w)
 		m = rte_pktmbuf_alloc(w->sides[f.to].pool);
 		if (m != NULL) {
 			memcpy(rte_pktmbuf_append(m, f.len), f.bytes, f.len);
+			m->ol_flags = rx_flags(w, &f);
 			bursts[f.to][n[f.to]++] = m;
 		}
 		free(f.bytes);
@@ -329,7 +354,8 @@ static void side_init(struct world *w, unsigned i, const struct tcp_settings *tc
 		.name = i == 0 ? "left" : "right",
 		.mac = {2,  0, 0, 0, 0, (uint8_t)(i + 1)},
 		.mtu = c->mtu != 0 ? c->mtu : 1500,
-		.rx_csum = CSUM_VERIFY,
+		.rx_csum = c->rx_offload ? CSUM_TRUST : CSUM_VERIFY,
+		.offloads = c->offloads,
 		.addresses = {world_addr(i)},
 		.prefix_len = {24},
 		.n_addresses = 1,

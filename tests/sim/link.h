@@ -31,6 +31,8 @@ struct link_config {
 	int drop_nth;       // this TCP frame, from 0, is dropped, and one more ...
 	int drop_nth_2;     // ... -1: none
 	uint16_t mtu;       // of both interfaces; 0: 1500
+	struct net_offloads offloads; // of both: what is sent is finished and cut as a NIC would
+	bool rx_offload; // both look at checksums of what arrives, but for every eighth frame
 	uint16_t
 		path_mtu; // from 'path_mtu_us' after the start on, larger packets do not arrive; 0: never
 	uint32_t path_mtu_us;

@@ -7,10 +7,25 @@
 #define N_SEEDS 1000u
 #define HOUR_US (3600ull * 1000000)
 
+// Every second NIC does something; what it takes as one packet is of many sizes.
+static struct net_offloads nic_of(uint64_t seed)
+{
+	if (seed % 2 == 0)
+		return (struct net_offloads){0};
+	return (struct net_offloads){
+		.ip4_csum = seed % 16 != 5,
+		.tcp_csum = true,
+		.tso4 = seed % 16 != 5,
+		.tso_mbufs = (uint16_t)(2 + seed % 63),
+	};
+}
+
 static struct link_config bad_link(uint64_t seed)
 {
 	return (struct link_config){
 		.seed = seed,
+		.offloads = nic_of(seed),
+		.rx_offload = seed % 4 >= 2,
 		.drop = 50,
 		.duplicate = 20,
 		.corrupt = 5,
@@ -75,6 +90,9 @@ static void add_stats(struct dataplane_stats *sum, const struct dataplane_stats 
 	sum->tcp_retransmit_copied += s->tcp_retransmit_copied;
 	sum->tcp_window_probes += s->tcp_window_probes;
 	sum->tcp_delayed_acks += s->tcp_delayed_acks;
+	sum->tcp_tso_packets += s->tcp_tso_packets;
+	sum->tcp_tso_segments += s->tcp_tso_segments;
+	sum->tcp_rx_csum_offloaded += s->tcp_rx_csum_offloaded;
 	sum->tcp_collapsed += s->tcp_collapsed;
 }
 
@@ -118,6 +136,10 @@ static void transfers_survive_loss_reordering_and_duplication(void)
 	assert_true(seen.tcp_retransmit_copied > 0);
 	assert_true(seen.tcp_window_probes > 0);
 	assert_true(seen.tcp_delayed_acks > 0);
+	// And the NICs did their part.
+	assert_true(seen.tcp_tso_packets > 1000);
+	assert_true(seen.tcp_tso_segments > 2 * seen.tcp_tso_packets);
+	assert_true(seen.tcp_rx_csum_offloaded > 0);
 	assert_true(seen.tcp_collapsed > 0);
 }
 

@@ -13,6 +13,7 @@
 
 #include "dataplane/tcp/tcp_conn.h"
 #include "dataplane/tcp/tcp_csum.h"
+#include "tests/nic.h"
 #include "tests/test_support.h"
 
 #include <stdio.h>
@@ -36,6 +37,10 @@ struct net {
 	struct rte_mbuf *sent[RIG_MAX_SENT];
 	unsigned n_sent;
 	unsigned n_taken;
+	unsigned n_packets;    // as TCP gave them, before they were cut
+	unsigned at_once;      // segments that the device takes as one packet
+	bool hold;             // the device keeps the next packet ...
+	struct rte_mbuf *held; // ... this
 	uint16_t mtu;
 	bool unroutable;
 };
@@ -53,7 +58,8 @@ struct rig_options {
 	uint32_t max_half_open;       // 0: 8
 	struct tcp_settings settings; // members that are 0 are the defaults
 	struct tcp_keepalive keepalive;
-	bool refuse; // the listener's owner says no
+	bool refuse;      // the listener's owner says no
+	unsigned at_once; // segments that the device cuts from one packet; 0: it cuts none
 };
 
 struct rig {
@@ -109,26 +115,45 @@ struct tcp *net_tcp(struct net *net)
 	return net->tcp;
 }
 
+// The wire: a copy, so that the stack may use its buffer again.
+static inline void rig_record(void *arg, uint8_t *bytes, uint32_t len)
+{
+	struct rte_mbuf *copy = calloc(1, sizeof(struct rte_mbuf) + 4096);
+	struct net *net = arg;
+
+	assert_true(net->n_sent < RIG_MAX_SENT && len <= 4096);
+	copy->buf_addr = copy + 1;
+	copy->data_len = (uint16_t)len;
+	memcpy(copy->buf_addr, bytes, len);
+	net->sent[net->n_sent++] = copy;
+}
+
 int net_output(struct net *net, struct rte_mbuf *m, const struct ip_addr *src,
 	const struct ip_addr *dst, uint8_t protocol, uint64_t now_us)
 {
-	struct rte_mbuf *copy;
+	uint8_t bytes[NIC_MAX];
+	uint32_t len = nic_flatten(m, bytes);
 
 	(void)now_us;
 	assert_int_equal(protocol, 6);
 	assert_true(rte_pktmbuf_headroom(m) >= 14 + 4 + 40);
-	assert_int_equal(csum_fold(csum_add(rte_pktmbuf_mtod(m, void *), m->data_len,
-				 csum_pseudo(src, dst) + csum_len(m->data_len))),
-		0xffff);
-	assert_true(net->n_sent < RIG_MAX_SENT);
-	// The wire: a copy, so that the stack may use its buffer again.
-	copy = (struct rte_mbuf *)calloc(1, sizeof(struct rte_mbuf) + 4096);
-	copy->buf_addr = copy + 1;
-	copy->data_len = m->data_len;
-	memcpy(copy->buf_addr, rte_pktmbuf_mtod(m, void *), m->data_len);
-	net->sent[net->n_sent++] = copy;
-	rte_pktmbuf_free(m);
+	nic_cut_segment(m, bytes, len, 0, csum_pseudo(src, dst), rig_record, net);
+	net->n_packets++;
+	if (net->held == NULL && net->hold)
+		net->held = m;
+	else
+		rte_pktmbuf_free(m);
 	return net->unroutable ? -EHOSTUNREACH : 0;
+}
+
+unsigned net_segments_at_once(struct net *net, const struct ip_addr *dst, uint16_t header,
+	uint16_t payload, uint64_t now_us)
+{
+	(void)dst;
+	(void)header;
+	(void)payload;
+	(void)now_us;
+	return net->at_once;
 }
 
 bool net_route(struct net *net, const struct ip_addr *dst, struct ip_addr *src, uint16_t *mtu)
@@ -399,6 +424,7 @@ static inline void rig_init(struct rig *r, const struct rig_options *options)
 	config.mbufs = r->pool;
 	r->net.timers = timer_wheel_new(r->now_us);
 	r->net.mtu = 1500;
+	r->net.at_once = options->at_once != 0 ? options->at_once : 1;
 	r->net.tcp = tcp_new(&r->net, &config, r->now_us);
 	assert_non_null(r->net.tcp);
 	ip_addr_parse("10.0.0.1", &r->here.addr);

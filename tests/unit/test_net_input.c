@@ -304,18 +304,55 @@ static void each_fault_is_dropped_with_its_reason(void)
 	assert_int_equal(rig_stop(), 0);
 }
 
-static void a_frame_in_pieces_is_dropped(void)
+// The frame in buffers of 'size' bytes each.
+static struct rte_mbuf *in_pieces(uint16_t size)
 {
-	struct rte_mbuf *m, *tail;
+	struct rte_mbuf *m = rte_pktmbuf_alloc(rig.pool), *part = m;
+
+	for (size_t done = 0, n; done < frame.len; done += n) {
+		n = RTE_MIN(frame.len - done, (size_t)size);
+		if (done > 0) {
+			part = rte_pktmbuf_alloc(rig.pool);
+			rte_pktmbuf_chain(m, part);
+			m->pkt_len -= part->pkt_len;
+		}
+		memcpy(rte_pktmbuf_append(part, (uint16_t)n), frame.data + done, n);
+		if (part != m)
+			m->pkt_len += (uint32_t)n;
+	}
+	return m;
+}
+
+static void a_frame_in_pieces_is_brought_together(void)
+{
+	for (uint16_t size = 1; size < 60; size += 11) { // through all headers
+		struct rte_mbuf *m;
+
+		start();
+		segment(100);
+		m = in_pieces(size);
+		assert_true(m->nb_segs > 1);
+		net_input(rig.net, rig.iface, &m, 1, rig.now_us);
+		assert_int_equal(rig.tcp.n_segments, 1);
+		assert_int_equal(rig.tcp.segment.len, 100);
+		assert_memory_equal(rig.tcp.segment.data, frame.data + 34, 100);
+		assert_int_equal(rig.stats.eth_drop_segments, 0);
+		assert_int_equal(rig_stop(), 0);
+	}
+}
+
+static void a_frame_too_large_for_a_buffer_is_dropped(void)
+{
+	struct rte_mbuf *m, *part;
 
 	start();
-	segment(20);
-	m = rte_pktmbuf_alloc(rig.pool);
-	tail = rte_pktmbuf_alloc(rig.pool);
-	memcpy(rte_pktmbuf_append(m, 34), frame.data, 34);
-	rte_pktmbuf_append(tail, 20);
-	rte_pktmbuf_chain(m, tail);
+	segment(100);
+	m = in_pieces(50);
+	part = rte_pktmbuf_alloc(rig.pool);
+	rte_pktmbuf_append(part, 2048);
+	rte_pktmbuf_chain(m, part);
 	net_input(rig.net, rig.iface, &m, 1, rig.now_us);
+	assert_int_equal(rig.tcp.n_segments, 0);
 	assert_int_equal(rig.stats.eth_drop_segments, 1);
 	assert_int_equal(rig_stop(), 0);
 }
@@ -324,4 +361,5 @@ TESTS(TEST(a_segment_reaches_tcp_without_headers_and_padding),
 	TEST(options_are_skipped_and_priority_tags_ignored),
 	TEST(a_port_in_a_vlan_takes_and_sends_that_tag_only),
 	TEST(many_frames_of_one_burst_all_arrive), TEST(each_fault_is_dropped_with_its_reason),
-	TEST(a_frame_in_pieces_is_dropped))
+	TEST(a_frame_in_pieces_is_brought_together),
+	TEST(a_frame_too_large_for_a_buffer_is_dropped))

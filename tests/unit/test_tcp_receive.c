@@ -187,6 +187,45 @@ static void bad_checksums_and_short_headers_are_dropped(void)
 	rig_fini(&r);
 }
 
+// The NIC's word counts where it has one; else the sum does.
+static void a_nic_that_is_trusted_is_believed_where_it_looked(void)
+{
+	static const struct {
+		uint64_t flags;
+		bool right; // the sum in the segment
+		bool passes;
+		bool counted; // as the NIC's work
+	} cases[] = {
+		{RTE_MBUF_F_RX_L4_CKSUM_GOOD,    false, true,  true },
+		{RTE_MBUF_F_RX_L4_CKSUM_NONE,    false, true,  true },
+		{RTE_MBUF_F_RX_L4_CKSUM_BAD,     true,  false, false},
+		{RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN, true,  true,  false},
+		{RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN, false, false, false},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct rig r;
+		uint8_t h[20] = {[12] = 0x50};
+		struct rte_mbuf *m;
+		uint16_t sum = 0x1234;
+
+		rig_established(&r, &(struct rig_options){0});
+		m = rte_pktmbuf_alloc(r.pool);
+		if (cases[i].right)
+			sum = (uint16_t)~csum_fold(csum_add(
+				h, 20, csum_pseudo(&r.peer.addr, &r.here.addr) + csum_len(20)));
+		memcpy(h + 16, &sum, 2);
+		m->data_len = sizeof(h);
+		m->pkt_len = sizeof(h);
+		memcpy(rte_pktmbuf_mtod(m, void *), h, sizeof(h));
+		m->ol_flags = cases[i].flags;
+		tcp_input(r.net.tcp, m, &r.peer.addr, &r.here.addr, CSUM_TRUST, r.now_us);
+		assert_int_equal(r.stats.tcp_drop_checksum, !cases[i].passes);
+		assert_int_equal(r.stats.tcp_rx_csum_offloaded, cases[i].counted);
+		rig_fini(&r);
+	}
+}
+
 // Against the definition in RFC 1071, for all lengths and alignments.
 static void checksums_agree_with_the_definition(void)
 {
@@ -215,4 +254,5 @@ TESTS(TEST(reordered_data_is_acknowledged_with_sack_and_put_in_order),
 	TEST(small_segments_share_a_buffer), TEST(paws_drops_what_carries_an_old_timestamp),
 	TEST(what_lies_beyond_the_window_is_cut_off),
 	TEST(bad_checksums_and_short_headers_are_dropped),
+	TEST(a_nic_that_is_trusted_is_believed_where_it_looked),
 	TEST(checksums_agree_with_the_definition))
