@@ -1,0 +1,93 @@
+"""Checksums and segmentation by the device, and without it: the TAP driver does both in software, so the kernel at
+the other end of the wire sees what a NIC would have sent and says what is wrong with it.
+
+The driver cuts IPv4 only, and only if what it cuts off fits the MTU with its Ethernet header: on these ports that
+takes a peer whose MTU is smaller.
+"""
+
+import hashlib
+import json
+import pathlib
+import subprocess
+
+import pytest
+
+from tests.e2e import shop
+from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, Client
+from tests.lab import netns
+from tests.lab.service import pattern
+
+ADDRESS = {4: GATEWAY, 6: "[fd77:1::254]"}
+SIZE = 8_000_000
+
+
+class TapClient(Client):
+    """Sits in the gateway's namespace, at the kernel's end of its TAP device."""
+
+    def curl(self, url, family, *arguments, **options):
+        to = [w for port in (HTTP, HTTPS) for w in ("--resolve", f"shop.example:{port}:{ADDRESS[family]}")]
+        return super().curl(url, *to, *arguments, namespace="gw", **options)
+
+
+@pytest.fixture(params=["auto", "off"])
+def gateway(request, new_gateway, services, core, tmp_path):
+    external = shop.EXTERNAL["tap"] + f"\n      offloads: {request.param}"
+    appliance = shop.APPLIANCE.replace("[10.77.1.254/24]", '[10.77.1.254/24, "fd77:1::254/64"]').format(
+        run=tmp_path / "gateway-0", core=core, external=external, hugepages="prefer"
+    )
+    gateway = new_gateway(replace={"appliance.yaml": appliance})
+    gateway.offloads = request.param
+    with netns.inside(f"{LAB}-gw"):
+        subprocess.run(["ip", "addr", "add", "10.77.1.1/24", "dev", "ta"], check=True)
+        subprocess.run(["sysctl", "-qw", "net.ipv6.conf.ta.disable_ipv6=0"], check=True)
+        subprocess.run(["ip", "addr", "add", "fd77:1::1/64", "dev", "ta", "nodad"], check=True)
+        subprocess.run(["ip", "link", "set", "ta", "mtu", "1400", "up"], check=True)
+    yield gateway
+    assert gateway.stop() == 0, gateway.output()[-4000:]
+
+
+def port(gateway, name="external"):
+    return next(p for p in json.loads(gateway.ctl("status").stdout)["ports"] if p["port"] == name)
+
+
+def bad_checksums():
+    """That the kernel has found in segments, in the client's namespace."""
+    with netns.inside(f"{LAB}-gw"):
+        lines = pathlib.Path("/proc/thread-self/net/snmp").read_text().splitlines()
+    names, values = (line.split() for line in lines if line.startswith("Tcp:"))
+    return int(values[names.index("InCsumErrors")])
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_megabytes_arrive_whole_in_both_directions(gateway, tmp_path, family, scheme):
+    client = TapClient(gateway.config / "ca.crt")
+    url = f"{scheme}://shop.example:{HTTP if scheme == 'http' else HTTPS}"
+    body = pattern(0, SIZE)
+    (tmp_path / "body").write_bytes(body)
+    errors = bad_checksums()
+
+    answer = client.curl(f"{url}/checkout/bytes/{SIZE}", family, text=False)
+    assert hashlib.sha256(answer.stdout).digest() == hashlib.sha256(body).digest()
+    answer = client.curl(f"{url}/checkout/sum", family, "--data-binary", f"@{tmp_path}/body")
+    assert json.loads(answer.stdout) == {"length": SIZE, "sha256": hashlib.sha256(body).hexdigest()}
+
+    assert bad_checksums() == errors
+    metrics = gateway.metrics()
+    assert metrics.sum("pollgate_tcp_drop_checksum_total") == 0
+    assert metrics.sum("pollgate_tx_drop_refused_total") == 0
+    assert port(gateway)["tx_errors"] == 0
+    packets = metrics.sum("pollgate_tcp_tso_packets_total")
+    segments = metrics.sum("pollgate_tcp_tso_segments_total")
+    if gateway.offloads == "off":
+        assert port(gateway)["offloads"] == "none"
+        assert packets == 0
+        assert metrics.sum("pollgate_tcp_rx_csum_offloaded_total") == 0
+        return
+    assert port(gateway)["offloads"] == "rx-checksum ip4-checksum tcp-checksum tso4"
+    assert metrics.sum("pollgate_tcp_rx_csum_offloaded_total") > 0
+    if family == 6:
+        assert packets == 0
+    else:
+        assert segments > SIZE / 1400 / 2  # most of the download
+        assert segments > 4 * packets
