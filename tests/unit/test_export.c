@@ -146,7 +146,7 @@ struct reader {
 	const char *at;
 	char metric[200]; // of the TYPE line above
 	char type[20];
-	char seen[400][200]; // every metric that had one
+	char seen[800][200]; // every metric that had one
 	unsigned n_seen;
 	uint64_t last_bucket;
 	unsigned n_samples;
@@ -181,7 +181,7 @@ static void read_comment(struct reader *r, const char *end)
 		if (strcmp(r->seen[i], r->metric) == 0)
 			fail_msg("%s has two TYPE lines", r->metric);
 	}
-	assert_true(r->n_seen < 400);
+	assert_true(r->n_seen < 800);
 	memcpy(r->seen[r->n_seen++], r->metric, sizeof(r->metric));
 }
 
