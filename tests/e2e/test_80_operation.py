@@ -116,7 +116,7 @@ def test_pollgatectl_shows_where_the_trouble_is(gateway, client, services):
 @pytest.mark.parametrize("tls", [False, True])
 def test_load_generators_see_no_error(gateway, client, services, tls):
     if tls:
-        command = ["h2load", "--h1", "-c", "16", "-D", "10", "--connect-to", f"{GATEWAY}:{HTTPS}"]
+        command = ["h2load", "--h1", "-c", "16", "-D", "4", "--connect-to", f"{GATEWAY}:{HTTPS}"]
         command.append(f"https://shop.example:{HTTPS}/checkout")
         with netns.inside(f"{LAB}-client"):
             said = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, timeout=120).stdout
@@ -124,7 +124,7 @@ def test_load_generators_see_no_error(gateway, client, services, tls):
     else:
         with netns.inside(f"{LAB}-client"):
             said = subprocess.run(
-                ["wrk", "-c32", "-t1", "-d10", "-H", "Host: shop.example", f"http://{GATEWAY}:{HTTP}/checkout"],
+                ["wrk", "-c32", "-t1", "-d4", "-H", "Host: shop.example", f"http://{GATEWAY}:{HTTP}/checkout"],
                 check=True,
                 text=True,
                 stdout=subprocess.PIPE,
