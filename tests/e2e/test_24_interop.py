@@ -1,11 +1,16 @@
 """The kernel's TCP with each of its options on and off, over a path that loses 2 % and reorders and doubles more: bytes
-arrive as they were sent. A step of 'make soak': one connection in some hundreds was reset on a machine under load, and why is
-not known yet."""
+arrive as they were sent.
 
+An answer that comes before all of the body was sent, such as the 503 of a connect that timed out, looks like a broken
+connection here: the gateway then ends the HTTP/2 stream with NO_ERROR (RFC 9113, 8.1), and curl 7.88 reports 92 or 55
+instead of the answer. So no timeout of the route may strike on a slow machine, and what the gateway says of a transfer
+that failed is printed."""
+
+import contextlib
 import hashlib
 import itertools
 import json
-import os
+import re
 import subprocess
 
 import pytest
@@ -15,16 +20,17 @@ from tests.e2e.conftest import HTTPS, LAB, Gateway
 from tests.lab.lossy import LossyPath
 from tests.lab.service import pattern
 
-pytestmark = pytest.mark.skipif("SOAK_INTEROP" not in os.environ, reason="SOAK=interop make soak")
 URL = f"https://shop.example:{HTTPS}/checkout"
 UPLOAD, DOWNLOAD = 60_000, 150_000
 GATEWAY6 = "fd77:1::254"
 OPTIONS = ("tcp_sack", "tcp_timestamps", "tcp_window_scaling")
+REASONS = re.compile(r"reset|abort|timeout|refused|drop|unreachable|no_memory|slow|flood|_rto_|_rq_xx|failures")
 BUFFERS = {False: ("4096 131072 6291456", "4096 16384 4194304"), True: ("4096 8192 16384", "4096 8192 16384")}
 
 
 def configure(namespace, bits, small):
     settings = [f"net.ipv4.{name}={bit}" for name, bit in zip(OPTIONS, bits)]
+    settings.append(f"net.ipv4.tcp_ecn={sum(bits) % 2 or 2}")  # 1: asks for it, which we decline; 2: the default
     receive, send = BUFFERS[small]
     settings += [f"net.ipv4.tcp_rmem={receive}", f"net.ipv4.tcp_wmem={send}"]
     subprocess.run(["ip", "netns", "exec", f"{LAB}-{namespace}", "sysctl", "-qw", *settings], check=True)
@@ -36,7 +42,8 @@ def shared_gateway(lab, core, tmp_path_factory):
     appliance = shop.APPLIANCE.replace("[10.77.1.254/24]", f'[10.77.1.254/24, "{GATEWAY6}/64"]').format(
         run=directory, core=core, external=shop.EXTERNAL["af_xdp"], hugepages="prefer"
     )
-    shop.write(directory / "config", core, replace={"appliance.yaml": appliance})
+    rules = shop.DESTINATION_RULES.replace("connectTimeout: 2s", "connectTimeout: 60s")
+    shop.write(directory / "config", core, replace={"appliance.yaml": appliance, "destination-rules.yaml": rules})
     gateway = Gateway(directory, core).start()
     yield gateway
     assert gateway.stop() == 0, gateway.output()[-4000:]
@@ -52,6 +59,21 @@ def peers():
 
     yield use
     use((1, 1, 1), False)
+
+
+def counted(gateway):
+    return {(n, *sorted(labels.items())): v for n, labels, v in gateway.metrics().samples if REASONS.search(n) and "_bucket" not in n}
+
+
+@contextlib.contextmanager
+def explained(gateway):
+    """What the gateway counted and logged of a transfer that fails, in the message."""
+    before = counted(gateway)
+    try:
+        yield
+    except AssertionError as error:
+        changed = [f"{key} +{v - before.get(key, 0):g}" for key, v in counted(gateway).items() if v != before.get(key, 0)]
+        raise AssertionError("\n".join([str(error), *changed, *map(str, gateway.access_log()[-3:])])) from error
 
 
 def transfer(client, tmp_path, *arguments):
@@ -71,6 +93,7 @@ def test_every_option_over_a_lossy_path(
 ):
     peers((sack, timestamps, scaling), small)
     to = ["--resolve", f"shop.example:{HTTPS}:[{GATEWAY6}]"] if ip == 6 else []
-    with LossyPath(f"{LAB}-client", mtu, seed=sack + 2 * timestamps + 4 * scaling + 8 * ip + mtu) as path:
+    seed = sack + 2 * timestamps + 4 * scaling + 8 * ip + mtu
+    with explained(gateway), LossyPath(f"{LAB}-client", mtu, seed=seed) as path:
         transfer(client, tmp_path, *to)
     assert path.lost > 0
