@@ -244,6 +244,7 @@ void tcp_conn_reset(struct tcp_conn *c, enum stream_error error, uint64_t now_us
 
 static void conn_free(struct tcp *t, struct tcp_conn *c)
 {
+	tcp_walk_forget(t, c);
 	list_remove(&c->node);
 	list_remove(&c->event_node);
 	list_remove(&c->free_node);
@@ -476,35 +477,4 @@ uint32_t tcp_n_connections(const struct net *net)
 {
 	// net_tcp() has no const variant, and nothing is changed through it here.
 	return net_tcp((struct net *)(uintptr_t)net)->conn_pool.n_used;
-}
-
-static struct tcp_info info_of(const struct tcp_conn *c)
-{
-	return (struct tcp_info){
-		.local = c->stream.local,
-		.remote = c->stream.remote,
-		.state = states[c->state].name,
-		.srtt_us = c->srtt_us,
-		.rto_us = (uint32_t)tcp_rto(c),
-		.cwnd = c->cwnd,
-		.ssthresh = c->ssthresh,
-		.send_queued = c->sending.bytes,
-		.receive_queued = c->received.bytes,
-		.send_window = c->snd_wnd,
-		.receive_window = c->rcv_adv - c->rcv_nxt,
-		.mbufs_held = c->sending.n + c->received.n + c->reordered.n,
-		.n_retransmits = c->n_retransmits,
-		.mss = c->mss,
-		.created_us = c->created_us,
-	};
-}
-
-void tcp_each(struct net *net, tcp_info_fn *fn, void *arg)
-{
-	list_foreach (it, &net_tcp(net)->conns) {
-		struct tcp_info info = info_of(container_of(it, struct tcp_conn, node));
-
-		if (!fn(arg, &info))
-			return;
-	}
 }

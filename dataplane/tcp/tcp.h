@@ -63,29 +63,73 @@ struct tcp_connect_options {
 struct stream *tcp_connect(struct net *net, const struct tcp_connect_options *options,
 	enum stream_error *error, uint64_t now_us);
 
+// What keeps a connection from sending more. Columns: name, text, help.
+#define TCP_WAITS(X)                                                                  \
+	X(APPLICATION, "application", "all that was written is acknowledged")         \
+	X(ACK, "ack", "all that was written is sent; not all is acknowledged")        \
+	X(CONGESTION, "congestion-window", "what the network is believed to take")    \
+	X(PEER_WINDOW, "peer-window", "what the peer says it takes")                  \
+	X(BUFFERS, "buffers", "packet buffers: the owner could not write all it had") \
+	X(HANDSHAKE, "handshake", "the connection is not open yet")
+
+enum tcp_wait {
+#define X(name, text, help) TCP_WAIT_##name,
+	TCP_WAITS(X)
+#undef X
+		TCP_N_WAITS,
+};
+
+const char *tcp_wait_text(enum tcp_wait w);
+
 // For 'pollgatectl connections' and the tests.
 struct tcp_info {
+	const struct stream *stream; // NULL: it has no owner; not to be kept
 	struct ip_endpoint local;
 	struct ip_endpoint remote;
 	const char *state;
-	uint32_t srtt_us;
+	enum tcp_wait waits_for;
+	bool passive; // the peer opened it
+	bool timestamps;
+	bool sack;
+	bool recovering; // from a loss
+	const char *congestion_control;
+	uint32_t srtt_us; // 0: no sample yet; so are the next two
+	uint32_t rttvar_us;
+	uint32_t min_rtt_us;
 	uint32_t rto_us;
+	uint32_t backoff;
 	uint32_t cwnd;           // bytes
-	uint32_t ssthresh;       // bytes
+	uint32_t ssthresh;       // bytes; UINT32_MAX: none yet
 	uint32_t send_queued;    // bytes written, not acknowledged
+	uint32_t in_flight;      // of these, sent
+	uint32_t lost;           // of these, believed lost
 	uint32_t receive_queued; // bytes received, not consumed
+	uint32_t reordered;      // bytes received before what precedes them
 	uint32_t send_window;
 	uint32_t receive_window;
+	uint8_t send_scale;
+	uint8_t receive_scale;
 	uint32_t mbufs_held;
 	uint32_t n_retransmits;
 	uint16_t mss;
+	uint16_t mtu;
+	uint64_t bytes_sent;
+	uint64_t bytes_received;
 	uint64_t created_us;
+	uint64_t last_received_us; // a segment
+	uint64_t last_sent_us;     // data; 0: none
 };
 
 typedef bool tcp_info_fn(void *arg, const struct tcp_info *info); // false stops
 
 // Calls 'fn' for each connection. On the owning thread only.
 void tcp_each(struct net *net, tcp_info_fn *fn, void *arg);
+
+// The same a slice at a time, so that a stack with many can do other things in between: tcp_walk() calls 'fn' for at most 'n'
+// more of those that there were at tcp_walk_begin() and still are, oldest first. Returns false when there are no more. One walk
+// at a time.
+void tcp_walk_begin(struct net *net);
+bool tcp_walk(struct net *net, unsigned n, tcp_info_fn *fn, void *arg);
 
 // Connections that exist, TIME_WAIT not counted.
 uint32_t tcp_n_connections(const struct net *net);

@@ -12,6 +12,7 @@
 //         tcp_syn.c         handshakes of listeners; tcp_cookie.c those that nothing is kept of
 //         tcp_time_wait.c   what is left of a closed connection
 //     tcp_tso.c         segments that leave together
+//     tcp_info.c            what others may know of a connection
 //     tcp_timeout (tcp_timer.c)
 //     tcp_run (tcp.c)       owners' callbacks, then tcp_output (tcp_out.c), then frees
 //     tcp_stream.c          what owners call
@@ -72,7 +73,6 @@ enum tcp_flag {
 	TCP_F_LOSS = 1 << 9,     // after a timeout, until una reaches 'recover'
 	TCP_F_WANT_WRITE = 1 << 10,
 	TCP_F_SYN_DUE = 1 << 11,      // SYN or SYN-ACK has to be sent
-	TCP_F_STARVED = 1 << 12,      // on the stack's list of those that wait for buffers
 	TCP_F_ACCEPTING = 1 << 13,    // handshake done, owner not yet asked
 	TCP_F_CWND_FULL = 1 << 14,    // the congestion window was the limit
 	TCP_F_FIRST_AGAIN = 1 << 17,  // recovery began: one goes out whatever the window says
@@ -236,7 +236,9 @@ struct tcp {
 	struct tcp_conn **buckets;
 	struct pool conn_pool;
 	struct pool listener_pool;
-	struct list conns;
+	struct list conns; // oldest first
+	struct list *walk; // the next of them that tcp_walk() visits; NULL: none
+	uint64_t walk_us;
 	struct list output;
 	struct list events;
 	struct list starved; // wait for buffers to write
@@ -325,6 +327,11 @@ void tcp_queue_drop(struct tcp *t, struct tcp_queue *q);
 
 // The window that a SYN announces, never scaled.
 uint16_t tcp_syn_window(const struct tcp *t);
+
+// --- tcp_info.c
+
+// 'c' is about to leave the list.
+void tcp_walk_forget(struct tcp *t, const struct tcp_conn *c);
 
 // --- tcp_in.c
 
