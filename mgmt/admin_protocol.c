@@ -1,5 +1,7 @@
 #include "mgmt/admin_protocol.h"
 
+#include "dataplane/base/ip_addr.h"
+
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -76,6 +78,17 @@ bool admin_end(struct admin_answer *a, enum admin_code code, const char *format,
 	vsnprintf(a->message, sizeof(a->message), format, args);
 	va_end(args);
 	return false;
+}
+
+json_t *admin_endpoint(const struct ip_endpoint *e)
+{
+	static const struct ip_addr any;
+	char text[IP_ENDPOINT_TEXT_SIZE];
+
+	if (ip_addr_equal(&e->addr, &any))
+		return json_sprintf("*:%u", e->port);
+	ip_endpoint_print(e, text);
+	return json_string(text);
 }
 
 json_t *admin_string(const char *text)

@@ -60,6 +60,10 @@ __attribute__((format(printf, 3, 4))) bool admin_end(
 // A JSON string of 'text', which may come from a file or a client: bytes that are not UTF-8 become "?". NULL: JSON's null.
 json_t *admin_string(const char *text);
 
+struct ip_endpoint;
+// "10.0.0.1:80"; "*:80" if it is every address.
+json_t *admin_endpoint(const struct ip_endpoint *e);
+
 // Writes the numbered lines and frees what 'a' owns.
 void admin_write_answer(FILE *to, struct admin_answer *a, bool json);
 

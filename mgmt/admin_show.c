@@ -1,33 +1,17 @@
 // Commands that show the process and what it listens on.
 #include "dataplane/base/log.h"
-#include "dataplane/tcp/tcp.h"
 #include "mgmt/admin.h"
 #include "mgmt/gateway_state.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 #include <unistd.h>
-
-#define SHOWN_CONNECTIONS   500u
-#define VISITED_CONNECTIONS 50000u // of each worker, which stands still meanwhile
 
 static json_t *mac_text(const uint8_t mac[6])
 {
 	return json_sprintf(
 		"%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
-}
-
-static json_t *endpoint_text(const struct ip_endpoint *e)
-{
-	static const struct ip_addr any;
-	char text[IP_ENDPOINT_TEXT_SIZE];
-
-	if (ip_addr_equal(&e->addr, &any))
-		return json_sprintf("*:%u", e->port);
-	ip_endpoint_print(e, text);
-	return json_string(text);
 }
 
 static json_t *ports(const struct gateway *gw)
@@ -159,7 +143,7 @@ bool admin_cmd_listeners(
 
 		json_array_append_new(list,
 			json_pack("{s:s, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "listener",
-				l->name, "address", endpoint_text(&l->local), "tls", (int)l->tls,
+				l->name, "address", admin_endpoint(&l->local), "tls", (int)l->tls,
 				"connections", (json_int_t)sum.downstream_cx_active,
 				"connections_total", (json_int_t)sum.downstream_cx_total,
 				"refused_by_limit", (json_int_t)sum.downstream_cx_overflow,
@@ -218,135 +202,5 @@ bool admin_cmd_certs(struct gateway *gw, const struct admin_words *words, struct
 		if (s->config->listeners[i].tls)
 			add_certificates(list, &s->config->listeners[i], (int64_t)time(NULL));
 	}
-	return true;
-}
-
-// --- connections
-
-struct connection_filter {
-	bool any_address;
-	bool any_port;
-	struct ip_addr address;
-	uint16_t port;
-	const char *state; // NULL: any
-};
-
-// Filled on a worker, which must not allocate: the room is the caller's.
-struct connection_list {
-	struct connection_filter filter;
-	struct tcp_info *at;
-	unsigned n;
-	unsigned n_matching;
-	unsigned n_visited; // on the present worker
-	bool cut;
-};
-
-static bool side_matches(const struct connection_filter *f, const struct ip_endpoint *e)
-{
-	return (f->any_address || ip_addr_equal(&f->address, &e->addr))
-		&& (f->any_port || f->port == e->port);
-}
-
-static bool filter_matches(const struct connection_filter *f, const struct tcp_info *info)
-{
-	if (f->state != NULL)
-		return strcasecmp(f->state, info->state) == 0;
-	return side_matches(f, &info->local) || side_matches(f, &info->remote);
-}
-
-static bool list_connection(void *arg, const struct tcp_info *info)
-{
-	struct connection_list *l = arg;
-
-	if (l->n_visited++ == VISITED_CONNECTIONS) {
-		l->cut = true;
-		return false;
-	}
-	if (!filter_matches(&l->filter, info))
-		return true;
-	l->n_matching++;
-	if (l->n < SHOWN_CONNECTIONS)
-		l->at[l->n++] = *info;
-	return true;
-}
-
-static void list_connections(void *state, struct worker *w, void *arg, uint64_t now_us)
-{
-	(void)state, (void)now_us;
-	tcp_each(worker_net(w), list_connection, arg);
-}
-
-static bool parse_port(const char *text, uint16_t *out)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (*text < '0' || *text > '9' || *end != '\0' || value > UINT16_MAX)
-		return false;
-	*out = (uint16_t)value;
-	return true;
-}
-
-// ADDRESS, ADDRESS:PORT, [ADDRESS]:PORT, :PORT, or else a state.
-static struct connection_filter parse_filter(const char *text)
-{
-	struct connection_filter f = {.any_address = true, .any_port = true};
-	const char *colon;
-	char address[64];
-
-	if (text == NULL)
-		return f;
-	if (ip_addr_parse(text, &f.address)) {
-		f.any_address = false;
-		return f;
-	}
-	colon = strrchr(text, ':');
-	if (colon == NULL || !parse_port(colon + 1, &f.port)) {
-		f.state = text;
-		return f;
-	}
-	f.any_port = false;
-	if (colon == text)
-		return f;
-	snprintf(address, sizeof(address), "%.*s", (int)(colon - text), text);
-	if (address[0] == '[' && address[strlen(address) - 1] == ']') {
-		address[strlen(address) - 1] = '\0';
-		memmove(address, address + 1, strlen(address));
-	}
-	f.any_address = !ip_addr_parse(address, &f.address);
-	return f;
-}
-
-static json_t *connection_row(const struct tcp_info *c, uint64_t now_us)
-{
-	return json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "local",
-		endpoint_text(&c->local), "remote", endpoint_text(&c->remote), "state", c->state,
-		"age_s",
-		(json_int_t)(now_us > c->created_us ? (now_us - c->created_us) / 1000000 : 0),
-		"srtt_us", (json_int_t)c->srtt_us, "rto_us", (json_int_t)c->rto_us, "cwnd",
-		(json_int_t)c->cwnd, "send_queued", (json_int_t)c->send_queued, "receive_queued",
-		(json_int_t)c->receive_queued, "send_window", (json_int_t)c->send_window, "mbufs",
-		(json_int_t)c->mbufs_held, "retransmits", (json_int_t)c->n_retransmits);
-}
-
-bool admin_cmd_connections(
-	struct gateway *gw, const struct admin_words *words, struct admin_answer *a)
-{
-	json_t *rows = admin_list(a, "connections");
-	struct connection_list found = {.filter = parse_filter(words->n > 1 ? words->at[1] : NULL)};
-	uint64_t now_us = gateway_worker_time(gw, loop_now_us());
-
-	found.at = calloc(SHOWN_CONNECTIONS, sizeof(*found.at));
-	if (found.at == NULL)
-		return admin_end(a, ADMIN_CODE_FAILED, "out of memory");
-	for (unsigned w = 0; w < gw->n_workers; w++) {
-		found.n_visited = 0;
-		worker_call(gw->workers[w], list_connections, &found);
-	}
-	for (unsigned i = 0; i < found.n; i++)
-		json_array_append_new(rows, connection_row(&found.at[i], now_us));
-	free(found.at);
-	admin_end(a, ADMIN_CODE_DONE, "%u of %u connections shown%s", found.n, found.n_matching,
-		found.cut ? "; there are too many to look at all of them" : "");
 	return true;
 }

@@ -503,3 +503,15 @@ static void on_ready(struct ready *r, uint64_t now_us)
 	if (c->stream.exchange == NULL)
 		h1_server_read(c, now_us);
 }
+
+bool downstream_owns(const struct stream *s, struct router_stream_owner *out)
+{
+	const struct downstream *c = s->owner;
+
+	if (s->on_event != on_event)
+		return false;
+	*out = (struct router_stream_owner){.name = c->listener->state->name, .protocol = ""};
+	if (c->table_name != NULL && !c->sniffing)
+		out->protocol = c->h2 != NULL ? "h2" : "http/1.1";
+	return true;
+}

@@ -8,6 +8,7 @@
 
 #include "router/exchange.h"
 #include "router/h1_message.h"
+#include "router/stream_owner.h"
 
 // A listening socket of one worker; found again by name and address when the configuration changes.
 struct listener {
@@ -55,6 +56,9 @@ extern const struct codec_ops h1_server_ops;
 
 // Arguments: the struct listener.
 tcp_accept_fn downstream_accept;
+
+// False if 's' is not that of a client's connection.
+bool downstream_owns(const struct stream *s, struct router_stream_owner *out);
 
 // Ends the connection; no exchange uses it.
 void downstream_end(struct downstream *c, bool abort, uint64_t now_us);

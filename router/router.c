@@ -2,9 +2,11 @@
 
 #include "dataplane/base/log.h"
 #include "router/access_log.h"
+#include "router/downstream.h"
 #include "router/outlier.h"
 #include "router/registry.h"
 #include "router/router_worker.h"
+#include "router/upstream.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -107,6 +109,17 @@ static void stop(void *state)
 
 	router_worker_free(&w, 0);
 	tls_alloc_thread_fini();
+}
+
+bool router_stream_owner(const struct stream *s, struct router_stream_owner *out)
+{
+	const struct stream *tls = tls_above(s);
+	const struct stream *own = tls != NULL ? tls : s;
+	bool found = downstream_owns(own, out) || upstream_owns(own, out);
+
+	if (found)
+		out->tls = tls != NULL;
+	return found;
 }
 
 // --- on the mgmt thread

@@ -6,6 +6,7 @@
 #include "router/request_metrics.h"
 #include "router/router_stats.h"
 #include "router/snapshot.h"
+#include "router/stream_owner.h"
 #include "tls/tls_stats.h"
 
 struct router; // the whole; has one router_worker for each worker
@@ -45,6 +46,9 @@ void router_stop_listening(struct router *r, struct worker *const *workers);
 void router_load(struct router *r, uint64_t *requests, uint64_t *connections);
 // Aborts what is left; returns how many requests were cut.
 uint64_t router_abort_all(struct router *r, struct worker *const *workers);
+
+// Whose 's' is. On the worker that 's' is of, unlike the rest. Returns false if 's' is not the router's.
+bool router_stream_owner(const struct stream *s, struct router_stream_owner *out);
 
 // For the exporter and the log writer. Index < n_workers.
 const struct router_stats *router_worker_stats(const struct router *r, unsigned index);

@@ -641,3 +641,17 @@ void upstream_close_all(struct router_worker *w, uint64_t now_us)
 		end_connection(c, true, false, now_us);
 	}
 }
+
+bool upstream_owns(const struct stream *s, struct router_stream_owner *out)
+{
+	const struct upstream_conn *c = s->owner;
+
+	if (s->on_event != on_stream_event)
+		return false;
+	*out = (struct router_stream_owner){
+		.is_upstream = true,
+		.name = c->pool->endpoint->cluster->name,
+		.protocol = c->pool->is_h2 ? "h2" : "http/1.1",
+	};
+	return true;
+}

@@ -11,10 +11,12 @@
 #include "router/cluster.h"
 #include "router/codec.h"
 #include "router/reset_reason.h"
+#include "router/stream_owner.h"
 
 struct exchange;
 struct router_worker;
 struct snapshot;
+struct stream;
 struct upstream_pool;
 
 // One pool pointer for each worker. mgmt thread.
@@ -50,3 +52,6 @@ void upstream_drain_removed(struct router_worker *w, const struct snapshot *prev
 
 // Ends every connection of the worker; none is in use any more.
 void upstream_close_all(struct router_worker *w, uint64_t now_us);
+
+// False if 's' is not that of a connection to an endpoint.
+bool upstream_owns(const struct stream *s, struct router_stream_owner *out);

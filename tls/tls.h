@@ -91,6 +91,9 @@ bool tls_worker_turn(struct tls_worker *w, uint64_t now_us);
 struct stream *tls_accept(struct tls_worker *w, struct tls_server *server, struct stream **lower,
 	stream_event_fn *on_event, void *owner, uint64_t now_us);
 
+// The TLS stream above 'lower', or NULL if its owner is something else, or has given the TLS stream back.
+const struct stream *tls_above(const struct stream *lower);
+
 struct tls_info {
 	struct bytes sni;     // as sent, lower case, checked to be a host name; len 0 if none
 	struct bytes alpn;    // what was agreed on; len 0 if nothing

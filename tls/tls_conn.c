@@ -463,6 +463,13 @@ struct stream *tls_accept(struct tls_worker *w, struct tls_server *server, struc
 	return &c->base;
 }
 
+const struct stream *tls_above(const struct stream *lower)
+{
+	const struct tls_conn *c = lower->owner;
+
+	return lower->on_event == on_lower && !c->given_back ? &c->base : NULL;
+}
+
 void tls_info_get(struct stream *s, struct tls_info *out)
 {
 	const struct tls_conn *c = conn_of(s);
