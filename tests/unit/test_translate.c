@@ -440,6 +440,42 @@ static void empty_outlier_detection_ejects_after_five_failures(void)
 	rig_done(&r);
 }
 
+// Reference 3.3: the policy's, else the mesh's; an object that says nothing turns it on.
+static void keepalive_is_the_policys_or_the_meshs(void)
+{
+	static const struct {
+		const char *policy;
+		const char *mesh;
+		struct tcp_keepalive keepalive;
+	} cases[] = {
+		{"{}",						   "",                          {0, 0, 0}    },
+		{"{tcpKeepalive: {}}",                                   "",                          {7200, 75, 9}},
+		{"{tcpKeepalive: {time: 20s, interval: 3s, probes: 4}}", "",                          {20, 3, 4}   },
+		{"{connectTimeout: 1s}",                                 "tcpKeepalive: {time: 60s}", {60, 75, 9}  },
+		{"{tcpKeepalive: {interval: 5s}}",                       "tcpKeepalive: {time: 60s}", {7200, 5, 9} },
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[4096];
+		const struct tcp_keepalive *want = &cases[i].keepalive, *k;
+		struct rig r;
+
+		snprintf(text, sizeof(text),
+			BASE ALL_TO_API RULE("api",
+				"  host: api\n  trafficPolicy: {connectionPool: {tcp: %s}}\n") "---\napiVersion: v1\nkind: ConfigMap\n"
+											       "metadata: {name: istio, namespace: istio-system}\n"
+											       "data:\n  mesh: |\n    accessLogFile: /dev/stdout\n    %s\n",
+			cases[i].policy, cases[i].mesh);
+		r = rig_load(text);
+		k = &cluster(&r, API)->keepalive;
+		print_message("%s %s\n", cases[i].policy, cases[i].mesh);
+		assert_int_equal(k->time_s, want->time_s);
+		assert_int_equal(k->interval_s, want->interval_s);
+		assert_int_equal(k->probes, want->probes);
+		rig_done(&r);
+	}
+}
+
 static void port_settings_replace_all_blocks_and_subsets_single_ones(void)
 {
 	struct rig r = rig_load(BASE SERVICE(
@@ -687,5 +723,5 @@ TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_
 	TEST(endpoints_are_joined_by_port_name_and_counted_once),
 	TEST(subsets_take_endpoints_by_their_pods_labels),
 	TEST(service_entry_ports_go_from_endpoint_to_target_to_number),
-	TEST(mesh_config_of_a_config_map_counts), TEST(endpoints_speak_what_policy_or_port_says),
-	TEST(same_input_has_the_same_version))
+	TEST(keepalive_is_the_policys_or_the_meshs), TEST(mesh_config_of_a_config_map_counts),
+	TEST(endpoints_speak_what_policy_or_port_says), TEST(same_input_has_the_same_version))
