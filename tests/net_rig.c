@@ -13,6 +13,8 @@ const uint8_t rig_own_mac[6] = {2, 0, 0, 0, 0, 1};
 const uint8_t rig_peer_mac[6] = {2, 0, 0, 0, 0, 2};
 const uint8_t rig_broadcast_mac[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
+#ifndef RIG_WITH_TCP
+
 // --- the TCP that only notes
 
 struct tcp {
@@ -84,6 +86,8 @@ void tcp_unreachable(struct tcp *t, const struct ip_addr *dst, uint64_t now_us)
 	rig.tcp.unreachable = *dst;
 }
 
+#endif
+
 // --- the rig
 
 static void record(void *arg, uint8_t *bytes, uint32_t len)
@@ -124,9 +128,12 @@ static void rig_start_with(bool with_ip6)
 	rig.pool = pool;
 	rig.now_us = RIG_START;
 	config = (struct net_config){
-		.mbufs = pool, .secret = {1, 2},
-                     .stats = &rig.stats
-        };
+		.mbufs = pool,
+		.secret = {1, 2},
+		.max_connections = 64,
+		.max_time_wait = 8,
+		.stats = &rig.stats,
+	};
 	rig.net = net_new(&config, RIG_START);
 	assert(rig.net != NULL);
 	memcpy(iface.mac, rig_own_mac, sizeof(iface.mac));

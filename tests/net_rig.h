@@ -1,6 +1,6 @@
 // A net with one interface, a wire that the test holds in its hands, and a TCP that only notes what it is
 // told: for tests and the fuzz target of dataplane/net/. It brings its own tcp_*() functions, so that
-// the real TCP is not linked.
+// the real TCP is not linked; with RIG_WITH_TCP defined, it is.
 //
 //     rig_frame() & co --> rig_receive() --> net --> rig.sent[], rig.tcp
 //
