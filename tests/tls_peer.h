@@ -20,6 +20,23 @@ struct tls_pem {
 	char key[TLS_PEM_SIZE];
 };
 
+struct tls_pem_options {
+	enum tls_key_kind kind;
+	const char *name;             // CN of the subject
+	const struct tls_pem *issuer; // NULL: self-signed
+	bool is_ca;
+	const char *san;   // as in openssl.cnf: "URI:spiffe://a/b,DNS:c.example"; NULL: none
+	struct bytes dns;  // a dNSName of any bytes; len 0: none
+	const char *usage; // extended: "clientAuth"; NULL: none
+	long not_before_s; // offsets from now
+	long not_after_s;
+	long serial; // 0: 1
+};
+void tls_pem_make_as(struct tls_pem *out, const struct tls_pem_options *o);
+
+// A revocation list of 'issuer' with the certificate 'serial'.
+void tls_crl_make(char out[TLS_PEM_SIZE], const struct tls_pem *issuer, long serial);
+
 // A self-signed certificate for 'name', valid from 'not_before_s' to 'not_after_s' (offsets from now).
 void tls_pem_make(struct tls_pem *out, enum tls_key_kind kind, const char *name, long not_before_s,
 	long not_after_s);
@@ -31,7 +48,8 @@ struct tls_peer_options {
 	const char *ciphers;
 	const char *alpn; // in wire form: "\x02h2"
 	const char *groups;
-	SSL_SESSION *session; // to resume; borrowed
+	SSL_SESSION *session;              // to resume; borrowed
+	const struct tls_pem *certificate; // the client's; NULL: none
 };
 
 struct tls_peer {
@@ -43,6 +61,7 @@ struct tls_peer {
 	bool connected;
 	bool ended;           // close_notify came
 	int error;            // of SSL_get_error(), if the connection broke
+	int alert;            // that came with it; -1: none
 	SSL_SESSION *session; // the newest ticket
 };
 

@@ -10,6 +10,7 @@
 #include "dataplane/base/bytes.h"
 #include "dataplane/stream.h"
 #include "dataplane/timer.h"
+#include "tls/tls_failure.h"
 #include "tls/tls_stats.h"
 
 #include <stdbool.h>
@@ -31,6 +32,33 @@ struct tls_certificate_config {
 	const char *name; // for messages: "secret default/shop-cert" or a file name
 };
 
+enum tls_client_auth {
+	TLS_CLIENT_NOT_ASKED,
+	TLS_CLIENT_OPTIONAL, // a client without a certificate is taken, one with a bad one is not
+	TLS_CLIENT_REQUIRED,
+};
+
+struct tls_sha256 {
+	uint8_t b[32];
+};
+
+// What a chain wants of its clients' certificates.
+struct tls_client_config {
+	enum tls_client_auth auth;
+	bool any;             // whoever signed it, and whatever it says
+	struct bytes ca_pem;  // one or more
+	const char *ca_name;  // for messages
+	struct bytes crl_pem; // of every CA in the chains, if there are any
+	const char *crl_name;
+	const char *const *names; // one of them has to be a subject alternative name; none: any
+	unsigned n_names;
+	// If there are any, the certificate's digest or its public key's (SubjectPublicKeyInfo) has to be one of them.
+	const struct tls_sha256 *certificates;
+	unsigned n_certificates;
+	const struct tls_sha256 *keys;
+	unsigned n_keys;
+};
+
 // One filter chain.
 struct tls_chain_config {
 	const char *const
@@ -43,6 +71,7 @@ struct tls_chain_config {
 	const char *cipher_suites; // OpenSSL syntax for TLS 1.2; NULL: Envoy's default list
 	bool alpn_h2;              // offer h2 before http/1.1
 	unsigned index;            // told back by tls_info_get()
+	struct tls_client_config client;
 };
 
 struct tls_server_config {
@@ -61,6 +90,9 @@ void tls_server_unref(struct tls_server **sp);           // any thread
 // Returns false and a sentence in 'error'. '*not_after_s' is set if the certificate parses.
 bool tls_certificate_check(const struct tls_certificate_config *c, int64_t now_s,
 	int64_t *not_after_s, char error[TLS_ERROR_SIZE]);
+
+// Checks the CAs and revocation lists without building a server. Returns false and a sentence in 'error'.
+bool tls_client_check(const struct tls_client_config *c, char error[TLS_ERROR_SIZE]);
 
 struct tls_worker_config {
 	uint32_t max_connections;
@@ -94,6 +126,28 @@ struct stream *tls_accept(struct tls_worker *w, struct tls_server *server, struc
 // The TLS stream above 'lower', or NULL if its owner is something else, or has given the TLS stream back.
 const struct stream *tls_above(const struct stream *lower);
 
+// A certificate larger than this is left out of 'forwarded': the head would be too large for most endpoints.
+#define TLS_CLIENT_FORWARDED_MAX 8192
+
+// What a client's certificate says. Subject and issuer as RFC 2253 has them, lists with commas, numbers in lower-case hex.
+struct tls_client {
+	struct bytes
+		forwarded; // the value of Envoy's x-forwarded-client-cert: Hash, Cert, Subject, URI, DNS
+	struct bytes certificate; // PEM, URL-encoded
+	struct bytes subject;
+	struct bytes issuer;
+	struct bytes serial;
+	struct bytes fingerprint_256;
+	struct bytes fingerprint_1;
+	struct bytes uri_sans;
+	struct bytes dns_sans;
+	struct bytes email_sans;
+	struct bytes ip_sans;
+	uint64_t valid_from_us; // since 1970
+	uint64_t valid_until_us;
+	void *memory; // of the texts
+};
+
 struct tls_info {
 	struct bytes sni;     // as sent, lower case, checked to be a host name; len 0 if none
 	struct bytes alpn;    // what was agreed on; len 0 if nothing
@@ -103,6 +157,8 @@ struct tls_info {
 	bool session_reused;
 	const char *
 		failure; // why the handshake failed, whitespace as "_", for the access log; or NULL
+	enum tls_cause cause;            // of the failure
+	const struct tls_client *client; // NULL: it has shown no certificate
 };
 
 // 's' is a stream of tls_accept(). Valid after STREAM_CONNECTED (or CLOSED, for 'failure'); pointers live as

@@ -1,5 +1,7 @@
 #include "tls/tls_conn.h"
 
+#include "tls/tls_client.h"
+
 #include <assert.h>
 #include <openssl/err.h>
 
@@ -10,6 +12,7 @@ static void conn_free(struct tls_conn *c)
 {
 	struct tls_worker *w = c->w;
 
+	client_free(&c->client);
 	SSL_free(c->ssl);
 	tls_server_unref(&c->server);
 	pool_put(&w->conns, c);
@@ -59,6 +62,12 @@ static void set_failure_text(struct tls_conn *c, enum tls_cause cause)
 		[TLS_CAUSE_CLOSED] = "UNEXPECTED_EOF_WHILE_READING",
 		[TLS_CAUSE_TIMEOUT] = "HANDSHAKE_TIMEOUT",
 		[TLS_CAUSE_NO_MEMORY] = "MALLOC_FAILURE",
+		[TLS_CAUSE_CLIENT_UNTRUSTED] = "CERTIFICATE_VERIFY_FAILED",
+		[TLS_CAUSE_CLIENT_EXPIRED] = "CERTIFICATE_VERIFY_FAILED",
+		[TLS_CAUSE_CLIENT_REVOKED] = "CERTIFICATE_VERIFY_FAILED",
+		[TLS_CAUSE_CLIENT_PURPOSE] = "CERTIFICATE_VERIFY_FAILED",
+		[TLS_CAUSE_CLIENT_NAME] = "CERTIFICATE_VERIFY_FAILED",
+		[TLS_CAUSE_CLIENT_PIN] = "CERTIFICATE_VERIFY_FAILED",
 	};
 
 	tls_failure_text(texts[cause] != NULL ? texts[cause] : "UNKNOWN", c->failure);
@@ -77,6 +86,7 @@ void conn_fail(struct tls_conn *c, enum stream_error error, enum tls_cause cause
 		cause = tls_failure_take(c->failure);
 	else
 		set_failure_text(c, cause);
+	c->cause = cause;
 	tls_cause_count(c->w->stats, cause, in_handshake);
 	timer_cancel(c->w->timers, &c->timer);
 	conn_drop_output(c);
@@ -151,6 +161,11 @@ static void count_handshake(struct tls_conn *c)
 
 static void conn_opened(struct tls_conn *c)
 {
+	if (!client_read(&c->client, c->ssl)) {
+		conn_fail(c, STREAM_ERROR_TLS_HANDSHAKE, TLS_CAUSE_NO_MEMORY);
+		conn_tell(c, 0);
+		return;
+	}
 	c->state = TLS_OPEN;
 	c->overhead = SSL_CIPHER_is_aead(SSL_get_current_cipher(c->ssl)) ? RECORD_OVERHEAD_AEAD
 									 : RECORD_OVERHEAD_CBC;
@@ -481,7 +496,9 @@ void tls_info_get(struct stream *s, struct tls_info *out)
 		.chain_index = c->hello.chain != NULL ? c->hello.chain->index : 0,
 		.version = "",
 		.cipher = "",
-		.failure = c->failure[0] != 0 ? c->failure : NULL};
+		.failure = c->failure[0] != 0 ? c->failure : NULL,
+		.cause = c->cause,
+		.client = c->client};
 	if (c->ssl == NULL || !SSL_is_init_finished(c->ssl))
 		return;
 	SSL_get0_alpn_selected(c->ssl, &alpn, &alpn_len);

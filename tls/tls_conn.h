@@ -100,6 +100,8 @@ struct tls_conn {
 	uint64_t last_sent_us;
 
 	struct tls_hello hello;
+	struct tls_client *client;           // what its certificate says; NULL: it has shown none
+	enum tls_cause cause;                // of 'failure'
 	char failure[TLS_FAILURE_TEXT_SIZE]; // empty: none
 };
 

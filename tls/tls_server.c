@@ -1,6 +1,7 @@
 #include "tls/tls_server.h"
 
 #include "tls/tls_certificate.h"
+#include "tls/tls_client.h"
 
 #include <assert.h>
 #include <openssl/err.h>
@@ -88,7 +89,38 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
 		|| SSL_set_max_proto_version(ssl, chain->max_version) != 1
 		|| SSL_set_session_id_context(ssl, chain->id, sizeof(chain->id)) != 1)
 		return refuse(hello, TLS_CAUSE_NO_MEMORY, SSL_AD_INTERNAL_ERROR, alert);
+	client_rules_apply(chain->client, ssl);
 	return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+// The client has sent certificates.
+static int on_verify(X509_STORE_CTX *store, void *arg)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct tls_hello *hello = SSL_get_app_data(ssl);
+	const struct tls_chain *chain = arg;
+	enum tls_cause cause = client_rules_verify(chain->client, store);
+
+	if (cause == TLS_CAUSE_OTHER)
+		return 1;
+	hello->refused = true;
+	hello->cause = cause;
+	return 0;
+}
+
+// A ticket is there; the name is known, so the chain is too.
+static SSL_TICKET_RETURN on_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+	size_t name_len, SSL_TICKET_STATUS status, void *arg)
+{
+	const struct tls_hello *hello = SSL_get_app_data(ssl);
+
+	(void)name, (void)name_len, (void)arg;
+	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	if (hello->chain == NULL
+		|| !client_rules_resume(hello->chain->client, SSL_SESSION_get0_peer(session)))
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
 static SSL_CTX *context_new(void)
@@ -116,9 +148,28 @@ static SSL_CTX *context_new(void)
 	return ctx;
 }
 
+static void digest_bytes(EVP_MD_CTX *md, struct bytes b)
+{
+	EVP_DigestUpdate(md, &b.len, sizeof(b.len));
+	EVP_DigestUpdate(md, b.ptr, b.len);
+}
+
 static void digest_text(EVP_MD_CTX *md, const char *text)
 {
 	EVP_DigestUpdate(md, text, strlen(text) + 1);
+}
+
+static void digest_client(EVP_MD_CTX *md, const struct tls_client_config *c)
+{
+	uint32_t settings[] = {c->auth, c->any, c->n_names, c->n_certificates, c->n_keys};
+
+	EVP_DigestUpdate(md, settings, sizeof(settings));
+	digest_bytes(md, c->ca_pem);
+	digest_bytes(md, c->crl_pem);
+	for (unsigned i = 0; i < c->n_names; i++)
+		digest_text(md, c->names[i]);
+	EVP_DigestUpdate(md, c->certificates, c->n_certificates * sizeof(*c->certificates));
+	EVP_DigestUpdate(md, c->keys, c->n_keys * sizeof(*c->keys));
 }
 
 // What must be equal for a session to resume: names, certificates, and every setting.
@@ -133,12 +184,9 @@ static bool chain_id_make(struct tls_chain *chain, const struct tls_chain_config
 		digest_text(md, c->cipher_suites != NULL ? c->cipher_suites : "");
 		for (unsigned i = 0; i < c->n_sni; i++)
 			digest_text(md, c->sni[i]);
-		for (unsigned i = 0; i < c->n_certificates; i++) {
-			struct bytes pem = c->certificates[i].chain_pem;
-
-			EVP_DigestUpdate(md, &pem.len, sizeof(pem.len));
-			EVP_DigestUpdate(md, pem.ptr, pem.len);
-		}
+		for (unsigned i = 0; i < c->n_certificates; i++)
+			digest_bytes(md, c->certificates[i].chain_pem);
+		digest_client(md, &c->client);
 		ok = EVP_DigestFinal_ex(md, chain->id, NULL) == 1;
 	}
 	EVP_MD_CTX_free(md);
@@ -170,7 +218,8 @@ static bool chain_init(
 			return false;
 	}
 	SSL_CTX_set_alpn_select_cb(chain->ctx, on_alpn, chain);
-	return true;
+	SSL_CTX_set_cert_verify_callback(chain->ctx, on_verify, chain);
+	return client_rules_new(&chain->client, chain->ctx, &c->client, error);
 }
 
 static bool names_add(
@@ -203,8 +252,10 @@ static bool names_add(
 
 static void server_free(struct tls_server *s)
 {
-	for (unsigned i = 0; i < s->n_chains; i++)
+	for (unsigned i = 0; i < s->n_chains; i++) {
 		SSL_CTX_free(s->chains[i].ctx);
+		client_rules_free(&s->chains[i].client);
+	}
 	free(s->chains);
 	tls_sni_fini(&s->sni);
 	SSL_CTX_free(s->front);
@@ -225,7 +276,8 @@ struct tls_server *tls_server_new(
 	s->n_refs = 1;
 	s->front = ticket_keys_ok ? context_new() : NULL;
 	s->chains = calloc(config->n_chains + 1, sizeof(*s->chains));
-	ok = s->front != NULL && s->chains != NULL;
+	ok = s->front != NULL && s->chains != NULL
+		&& SSL_CTX_set_session_ticket_cb(s->front, NULL, on_ticket, NULL) == 1;
 	if (!ok)
 		snprintf(error, TLS_ERROR_SIZE, "no memory or randomness for a TLS server");
 	else
@@ -240,6 +292,20 @@ struct tls_server *tls_server_new(
 		return s;
 	server_free(s);
 	return NULL;
+}
+
+bool tls_client_check(const struct tls_client_config *c, char error[TLS_ERROR_SIZE])
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	struct client_rules *rules = NULL;
+	bool good = ctx != NULL && client_rules_new(&rules, ctx, c, error);
+
+	if (ctx == NULL)
+		snprintf(error, TLS_ERROR_SIZE, "no memory");
+	client_rules_free(&rules);
+	SSL_CTX_free(ctx);
+	ERR_clear_error();
+	return good;
 }
 
 struct tls_server *tls_server_ref(struct tls_server *s)

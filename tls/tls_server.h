@@ -6,7 +6,8 @@
 //
 // Session tickets: one key of the process encrypts them, so that any worker, and the server built by the
 // next reload, can resume. The session id context is a digest of all that a chain is, so a session resumes
-// on an equal chain and on no other (nginx CVE-2025-23419, Envoy CVE-2022-21654).
+// on an equal chain and on no other (nginx CVE-2025-23419, Envoy CVE-2022-21654): the rules for client certificates are part
+// of it, CAs and revocation lists included. A certificate that has expired since resumes nothing.
 #pragma once
 
 #include "tls/tls.h"
@@ -17,6 +18,8 @@
 
 #define TLS_CHAIN_ID_SIZE 32 // SHA-256, and SSL_MAX_SID_CTX_LENGTH
 
+struct client_rules;
+
 struct tls_chain {
 	SSL_CTX *ctx;
 	unsigned index;
@@ -24,6 +27,7 @@ struct tls_chain {
 	int max_version;
 	bool has_certificate;
 	bool alpn_h2;
+	struct client_rules *client; // NULL: clients are not asked for certificates
 	uint8_t id[TLS_CHAIN_ID_SIZE];
 };
 

@@ -1,0 +1,526 @@
+#include "tls/tls_client.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define DEPTH_MAX 8           // of a chain, leaf and root not counted
+#define LIST_MAX  (32 * 1024) // bytes of all certificates that a client may send
+#define NAME_SIZE 256
+
+struct client_rules {
+	bool required;
+	bool any; // whoever signed it
+	char **names;
+	unsigned n_names;
+	struct tls_sha256 *certificates;
+	unsigned n_certificates;
+	struct tls_sha256 *keys;
+	unsigned n_keys;
+};
+
+// --- trust
+
+static BIO *reader_of(struct bytes pem)
+{
+	return BIO_new_mem_buf(pem.ptr, (int)pem.len);
+}
+
+static bool is_end_of_pem(void)
+{
+	bool is = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+
+	ERR_clear_error();
+	return is;
+}
+
+// The CAs: each is a root of trust, an intermediate one too, as in Envoy.
+static bool add_authorities(SSL_CTX *ctx, const struct tls_client_config *c, char *error)
+{
+	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+	BIO *in = reader_of(c->ca_pem);
+	unsigned n = 0;
+	bool good = in != NULL;
+	X509 *x;
+
+	ERR_clear_error();
+	for (; good && (x = PEM_read_bio_X509(in, NULL, NULL, NULL)) != NULL; n++) {
+		good = X509_STORE_add_cert(store, x) == 1 && SSL_CTX_add_client_CA(ctx, x) == 1;
+		X509_free(x);
+	}
+	good = good && is_end_of_pem() && n > 0;
+	BIO_free(in);
+	X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+	if (!good)
+		snprintf(error, TLS_ERROR_SIZE, "%s: not a list of PEM certificates",
+			c->ca_name != NULL ? c->ca_name : "CA");
+	return good;
+}
+
+static bool add_revocations(SSL_CTX *ctx, const struct tls_client_config *c, char *error)
+{
+	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+	BIO *in = reader_of(c->crl_pem);
+	unsigned n = 0;
+	bool good = in != NULL;
+	X509_CRL *crl;
+
+	ERR_clear_error();
+	for (; good && (crl = PEM_read_bio_X509_CRL(in, NULL, NULL, NULL)) != NULL; n++) {
+		good = X509_STORE_add_crl(store, crl) == 1;
+		X509_CRL_free(crl);
+	}
+	good = good && is_end_of_pem() && n > 0;
+	BIO_free(in);
+	X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+	if (!good)
+		snprintf(error, TLS_ERROR_SIZE, "%s: not a list of PEM revocation lists",
+			c->crl_name != NULL ? c->crl_name : "CRL");
+	return good;
+}
+
+// --- rules
+
+static bool copy_pins(struct tls_sha256 **to, const struct tls_sha256 *from, unsigned n)
+{
+	*to = calloc(n + 1, sizeof(**to));
+	if (*to != NULL && n > 0)
+		memcpy(*to, from, n * sizeof(**to));
+	return *to != NULL;
+}
+
+// Addresses in the one spelling that they are compared in.
+static char *copy_name(const char *name)
+{
+	char text[IP_ENDPOINT_TEXT_SIZE];
+	struct ip_addr a;
+
+	if (!ip_addr_parse(name, &a))
+		return strdup(name);
+	text[ip_addr_print(&a, text)] = '\0';
+	return strdup(text);
+}
+
+static bool copy_names(struct client_rules *r, const struct tls_client_config *c)
+{
+	r->names = calloc(c->n_names + 1, sizeof(*r->names));
+	for (; r->names != NULL && r->n_names < c->n_names; r->n_names++) {
+		r->names[r->n_names] = copy_name(c->names[r->n_names]);
+		if (r->names[r->n_names] == NULL)
+			return false;
+	}
+	return r->names != NULL;
+}
+
+bool client_rules_new(struct client_rules **out, SSL_CTX *ctx, const struct tls_client_config *c,
+	char error[TLS_ERROR_SIZE])
+{
+	struct client_rules *r;
+
+	*out = NULL;
+	if (c->auth == TLS_CLIENT_NOT_ASKED)
+		return true;
+	r = calloc(1, sizeof(*r));
+	*out = r;
+	if (r == NULL || !copy_names(r, c)
+		|| !copy_pins(&r->certificates, c->certificates, c->n_certificates)
+		|| !copy_pins(&r->keys, c->keys, c->n_keys)) {
+		snprintf(error, TLS_ERROR_SIZE, "no memory for the rules of client certificates");
+		return false;
+	}
+	r->required = c->auth == TLS_CLIENT_REQUIRED;
+	r->any = c->any;
+	r->n_certificates = c->n_certificates;
+	r->n_keys = c->n_keys;
+	return (c->ca_pem.len == 0 || add_authorities(ctx, c, error))
+		&& (c->crl_pem.len == 0 || add_revocations(ctx, c, error));
+}
+
+void client_rules_free(struct client_rules **rp)
+{
+	struct client_rules *r = *rp;
+
+	*rp = NULL;
+	if (r == NULL)
+		return;
+	for (unsigned i = 0; r->names != NULL && i < r->n_names; i++)
+		free(r->names[i]);
+	free(r->names);
+	free(r->certificates);
+	free(r->keys);
+	free(r);
+}
+
+void client_rules_apply(const struct client_rules *r, SSL *ssl)
+{
+	int mode = SSL_VERIFY_NONE;
+
+	if (r != NULL)
+		mode = SSL_VERIFY_PEER | (r->required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
+	SSL_set_verify(ssl, mode, NULL);
+	SSL_set_verify_depth(ssl, DEPTH_MAX);
+	SSL_set_max_cert_list(ssl, LIST_MAX);
+}
+
+// --- names of a certificate
+
+// Returns false if it is of another type, or no name.
+static bool name_text(const GENERAL_NAME *g, int type, char out[NAME_SIZE])
+{
+	const ASN1_STRING *s;
+	int len;
+
+	if (g->type != type)
+		return false;
+	if (type == GEN_IPADD) {
+		struct ip_addr a;
+
+		len = ASN1_STRING_length(g->d.iPAddress);
+		if (len == 4) {
+			uint32_t v4;
+
+			memcpy(&v4, ASN1_STRING_get0_data(g->d.iPAddress), 4);
+			a = ip_addr_of_v4(v4);
+		} else if (len == (int)sizeof(a.b)) {
+			memcpy(a.b, ASN1_STRING_get0_data(g->d.iPAddress), sizeof(a.b));
+		} else {
+			return false;
+		}
+		out[ip_addr_print(&a, out)] = '\0';
+		return true;
+	}
+	s = g->d.ia5; // so are email, dNSName and uniformResourceIdentifier
+	len = ASN1_STRING_length(s);
+	if (len <= 0 || len >= NAME_SIZE)
+		return false;
+	for (int i = 0; i < len; i++) {
+		uint8_t c = ASN1_STRING_get0_data(s)[i];
+
+		if (c <= 0x20 || c >= 0x7f)
+			return false;
+		out[i] = (char)c;
+	}
+	out[len] = '\0';
+	return true;
+}
+
+static const int name_types[] = {GEN_URI, GEN_DNS, GEN_EMAIL, GEN_IPADD};
+
+static bool name_matches(const GENERAL_NAME *g, const char *wanted)
+{
+	char text[NAME_SIZE];
+
+	for (unsigned i = 0; i < sizeof(name_types) / sizeof(name_types[0]); i++) {
+		if (name_text(g, name_types[i], text))
+			return g->type == GEN_DNS ? strcasecmp(text, wanted) == 0
+						  : strcmp(text, wanted) == 0;
+	}
+	return false;
+}
+
+static bool has_name(const struct client_rules *r, X509 *leaf)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+	bool found = false;
+
+	for (int i = 0; !found && i < sk_GENERAL_NAME_num(names); i++) {
+		for (unsigned k = 0; !found && k < r->n_names; k++)
+			found = name_matches(sk_GENERAL_NAME_value(names, i), r->names[k]);
+	}
+	GENERAL_NAMES_free(names);
+	return found;
+}
+
+// --- pins
+
+static bool has_pin(const struct tls_sha256 *pins, unsigned n, const uint8_t *digest)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (memcmp(pins[i].b, digest, sizeof(pins[i].b)) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool digest_key(X509 *leaf, uint8_t out[EVP_MAX_MD_SIZE])
+{
+	unsigned char *der = NULL;
+	int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(leaf), &der);
+	bool good = len > 0 && EVP_Digest(der, (size_t)len, out, NULL, EVP_sha256(), NULL) == 1;
+
+	OPENSSL_free(der);
+	return good;
+}
+
+// One of either list is enough.
+static bool is_pinned(const struct client_rules *r, X509 *leaf)
+{
+	uint8_t digest[EVP_MAX_MD_SIZE];
+
+	return (X509_digest(leaf, EVP_sha256(), digest, NULL) == 1
+		       && has_pin(r->certificates, r->n_certificates, digest))
+		|| (r->n_keys > 0 && digest_key(leaf, digest)
+			&& has_pin(r->keys, r->n_keys, digest));
+}
+
+// --- verify
+
+static enum tls_cause cause_of(int error)
+{
+	switch (error) {
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+	case X509_V_ERR_CERT_NOT_YET_VALID: return TLS_CAUSE_CLIENT_EXPIRED;
+	case X509_V_ERR_CERT_REVOKED: return TLS_CAUSE_CLIENT_REVOKED;
+	case X509_V_ERR_INVALID_PURPOSE: return TLS_CAUSE_CLIENT_PURPOSE;
+	case X509_V_ERR_OUT_OF_MEM: return TLS_CAUSE_NO_MEMORY;
+	default: return TLS_CAUSE_CLIENT_UNTRUSTED;
+	}
+}
+
+enum tls_cause client_rules_verify(const struct client_rules *r, X509_STORE_CTX *store)
+{
+	X509 *leaf = X509_STORE_CTX_get0_cert(store);
+
+	if (r->any) {
+		X509_STORE_CTX_set_error(store, X509_V_OK);
+		return TLS_CAUSE_OTHER;
+	}
+	if (X509_verify_cert(store) != 1)
+		return cause_of(X509_STORE_CTX_get_error(store));
+	// OpenSSL turns these two into alerts: bad_certificate.
+	if (r->n_names > 0 && !has_name(r, leaf)) {
+		X509_STORE_CTX_set_error(store, X509_V_ERR_HOSTNAME_MISMATCH);
+		return TLS_CAUSE_CLIENT_NAME;
+	}
+	if (r->n_certificates + r->n_keys > 0 && !is_pinned(r, leaf)) {
+		X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
+		return TLS_CAUSE_CLIENT_PIN;
+	}
+	return TLS_CAUSE_OTHER;
+}
+
+bool client_rules_resume(const struct client_rules *r, X509 *leaf)
+{
+	if (r == NULL || r->any)
+		return true;
+	if (leaf == NULL)
+		return !r->required;
+	return X509_cmp_current_time(X509_get0_notAfter(leaf)) > 0;
+}
+
+// --- texts
+
+// Texts one behind the other, and which of them is which.
+struct texts {
+	BIO *bio;
+	struct {
+		struct bytes *to;
+		size_t start;
+		size_t len;
+	} at[16];
+	unsigned n;
+};
+
+static size_t written(const struct texts *t)
+{
+	return (size_t)BIO_pending(t->bio);
+}
+
+static void text_begin(struct texts *t, struct bytes *to)
+{
+	t->at[t->n].to = to;
+	t->at[t->n].start = written(t);
+}
+
+static void text_end(struct texts *t)
+{
+	t->at[t->n].len = written(t) - t->at[t->n].start;
+	t->n++;
+}
+
+static void put_hex(BIO *to, const uint8_t *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		BIO_printf(to, "%02x", bytes[i]);
+}
+
+static void put_digest(BIO *to, X509 *leaf, const EVP_MD *md)
+{
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	unsigned len;
+
+	if (X509_digest(leaf, md, digest, &len) == 1)
+		put_hex(to, digest, len);
+}
+
+static void put_certificate(BIO *to, X509 *leaf)
+{
+	BIO *pem = BIO_new(BIO_s_mem());
+	char *text;
+	long len;
+
+	if (pem == NULL)
+		return;
+	len = PEM_write_bio_X509(pem, leaf) == 1 ? BIO_get_mem_data(pem, &text) : 0;
+	for (long i = 0; i < len; i++) {
+		// Those of a PEM text that may not stand in a URL.
+		if (memchr("\n +/=", text[i], 5) != NULL)
+			BIO_printf(to, "%%%02X", text[i]);
+		else
+			BIO_write(to, text + i, 1);
+	}
+	BIO_free(pem);
+}
+
+// All names of one type: 'before' and 'between' frame each.
+static unsigned put_names(
+	BIO *to, const GENERAL_NAMES *names, int type, const char *before, bool quote)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		char text[NAME_SIZE];
+		bool quoted;
+
+		if (!name_text(sk_GENERAL_NAME_value(names, i), type, text))
+			continue;
+		if (n++ > 0 && !quote)
+			BIO_puts(to, ",");
+		BIO_puts(to, before);
+		quoted = quote && strpbrk(text, ",;\"\\") != NULL;
+		if (quoted)
+			BIO_puts(to, "\"");
+		for (const char *c = text; *c != '\0'; c++) {
+			if (quoted && (*c == '"' || *c == '\\'))
+				BIO_puts(to, "\\");
+			BIO_write(to, c, 1);
+		}
+		if (quoted)
+			BIO_puts(to, "\"");
+	}
+	return n;
+}
+
+static void put_own_names(BIO *to, SSL *ssl)
+{
+	X509 *own = SSL_get_certificate(ssl);
+	GENERAL_NAMES *names =
+		own != NULL ? X509_get_ext_d2i(own, NID_subject_alt_name, NULL, NULL) : NULL;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		char text[NAME_SIZE];
+
+		if (name_text(sk_GENERAL_NAME_value(names, i), GEN_URI, text)
+			&& strpbrk(text, ",;\"\\") == NULL)
+			BIO_printf(to, "By=%s;", text);
+	}
+	GENERAL_NAMES_free(names);
+}
+
+// The order of the elements is Envoy's.
+static void put_forwarded(BIO *to, SSL *ssl, X509 *leaf, const GENERAL_NAMES *names)
+{
+	put_own_names(to, ssl);
+	BIO_puts(to, "Hash=");
+	put_digest(to, leaf, EVP_sha256());
+	if (i2d_X509(leaf, NULL) <= TLS_CLIENT_FORWARDED_MAX) {
+		BIO_puts(to, ";Cert=\"");
+		put_certificate(to, leaf);
+		BIO_puts(to, "\"");
+	}
+	BIO_puts(to, ";Subject=\"");
+	X509_NAME_print_ex(to, X509_get_subject_name(leaf), 0, XN_FLAG_RFC2253);
+	BIO_puts(to, "\"");
+	if (put_names(to, names, GEN_URI, ";URI=", true) == 0)
+		BIO_puts(to, ";URI=");
+	put_names(to, names, GEN_DNS, ";DNS=", true);
+}
+
+static void put_serial(BIO *to, X509 *leaf)
+{
+	const ASN1_INTEGER *serial = X509_get0_serialNumber(leaf);
+
+	put_hex(to, ASN1_STRING_get0_data(serial), (size_t)ASN1_STRING_length(serial));
+}
+
+static int64_t time_of(const ASN1_TIME *t)
+{
+	struct tm tm;
+
+	return ASN1_TIME_to_tm(t, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
+}
+
+static void put_texts(struct texts *t, struct tls_client *c, SSL *ssl, X509 *leaf)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+
+#define TEXT(member, ...)                  \
+	do {                               \
+		text_begin(t, &c->member); \
+		__VA_ARGS__;               \
+		text_end(t);               \
+	} while (0)
+	TEXT(forwarded, put_forwarded(t->bio, ssl, leaf, names));
+	TEXT(certificate, put_certificate(t->bio, leaf));
+	TEXT(subject, X509_NAME_print_ex(t->bio, X509_get_subject_name(leaf), 0, XN_FLAG_RFC2253));
+	TEXT(issuer, X509_NAME_print_ex(t->bio, X509_get_issuer_name(leaf), 0, XN_FLAG_RFC2253));
+	TEXT(serial, put_serial(t->bio, leaf));
+	TEXT(fingerprint_256, put_digest(t->bio, leaf, EVP_sha256()));
+	TEXT(fingerprint_1, put_digest(t->bio, leaf, EVP_sha1()));
+	TEXT(uri_sans, put_names(t->bio, names, GEN_URI, "", false));
+	TEXT(dns_sans, put_names(t->bio, names, GEN_DNS, "", false));
+	TEXT(email_sans, put_names(t->bio, names, GEN_EMAIL, "", false));
+	TEXT(ip_sans, put_names(t->bio, names, GEN_IPADD, "", false));
+#undef TEXT
+	c->valid_from_us = (uint64_t)time_of(X509_get0_notBefore(leaf)) * 1000000;
+	c->valid_until_us = (uint64_t)time_of(X509_get0_notAfter(leaf)) * 1000000;
+	GENERAL_NAMES_free(names);
+}
+
+bool client_read(struct tls_client **out, SSL *ssl)
+{
+	X509 *leaf = SSL_get0_peer_certificate(ssl);
+	struct tls_client *c;
+	struct texts t = {0};
+	size_t size;
+
+	*out = NULL;
+	if (leaf == NULL)
+		return true;
+	c = OPENSSL_zalloc(sizeof(*c));
+	t.bio = BIO_new(BIO_s_mem());
+	if (c != NULL && t.bio != NULL) {
+		ERR_clear_error();
+		put_texts(&t, c, ssl, leaf);
+		size = written(&t);
+		c->memory = OPENSSL_malloc(size + 1);
+		if (c->memory != NULL && BIO_read(t.bio, c->memory, (int)size) == (int)size
+			&& ERR_GET_REASON(ERR_peek_error()) != ERR_R_MALLOC_FAILURE)
+			*out = c;
+	}
+	ERR_clear_error();
+	BIO_free(t.bio);
+	if (*out == NULL) {
+		client_free(&c);
+		return false;
+	}
+	for (unsigned i = 0; i < t.n; i++)
+		*t.at[i].to = bytes_of((uint8_t *)c->memory + t.at[i].start, t.at[i].len);
+	return true;
+}
+
+void client_free(struct tls_client **cp)
+{
+	struct tls_client *c = *cp;
+
+	*cp = NULL;
+	if (c == NULL)
+		return;
+	OPENSSL_free(c->memory);
+	OPENSSL_free(c);
+}
