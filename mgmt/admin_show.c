@@ -98,6 +98,17 @@ static json_t *names_of(const struct tls_chain_config *tls)
 	return list;
 }
 
+static const char *client_certificates(const struct tls_chain_config *tls)
+{
+	static const char *const texts[] = {
+		[TLS_CLIENT_NOT_ASKED] = "not asked for",
+		[TLS_CLIENT_OPTIONAL] = "optional",
+		[TLS_CLIENT_REQUIRED] = "required",
+	};
+
+	return texts[tls->client.auth];
+}
+
 static json_t *chains_of(const struct snapshot *s, const struct listener_config *l)
 {
 	json_t *list = json_array();
@@ -106,9 +117,10 @@ static json_t *chains_of(const struct snapshot *s, const struct listener_config 
 		const struct filter_chain_config *c = &l->chains[i];
 
 		json_array_append_new(list,
-			json_pack("{s:o, s:s, s:i, s:s}", "sni", names_of(&c->tls), "routes",
+			json_pack("{s:o, s:s, s:i, s:s, s:s}", "sni", names_of(&c->tls), "routes",
 				s->config->route_tables[c->route_table].name, "certificates",
-				(int)c->tls.n_certificates, "stat_prefix", c->stat_prefix));
+				(int)c->tls.n_certificates, "client_certificates",
+				client_certificates(&c->tls), "stat_prefix", c->stat_prefix));
 	}
 	return list;
 }
@@ -125,7 +137,11 @@ static struct listener_stats listener_sum(const struct gateway *gw, const struct
 		sum.downstream_cx_overflow += stat_read(&one->downstream_cx_overflow);
 		sum.no_filter_chain_match += stat_read(&one->no_filter_chain_match);
 		sum.ssl_handshake += stat_read(&one->ssl_handshake);
-		sum.ssl_connection_error += stat_read(&one->ssl_connection_error);
+		sum.ssl_connection_error += stat_read(&one->ssl_connection_error)
+			+ stat_read(&one->ssl_fail_verify_no_cert)
+			+ stat_read(&one->ssl_fail_verify_error)
+			+ stat_read(&one->ssl_fail_verify_san)
+			+ stat_read(&one->ssl_fail_verify_cert_hash);
 	}
 	return sum;
 }

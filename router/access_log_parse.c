@@ -18,7 +18,8 @@ enum args {
 	ARGS_POINTS,
 };
 
-#define AT(member) offsetof(struct exchange_record, member)
+#define AT(member)     offsetof(struct exchange_record, member)
+#define CLIENT(member) offsetof(struct tls_client, member)
 
 struct op {
 	const char *name; // NULL for LOG_LITERAL

@@ -235,6 +235,29 @@ static void value_server_name(
 		set_text(v, r->sni);
 }
 
+static void value_client(
+	const struct log_piece *piece, const struct exchange_record *r, struct log_value *v)
+{
+	const struct bytes *text;
+
+	if (r->client == NULL)
+		return;
+	text = (const void *)((const char *)r->client + piece->a);
+	if (text->len > 0)
+		set_text(v, *text);
+}
+
+static void value_client_time(
+	const struct log_piece *piece, const struct exchange_record *r, struct log_value *v)
+{
+	uint64_t wall_us;
+
+	if (r->client == NULL)
+		return;
+	memcpy(&wall_us, (const char *)r->client + piece->a, sizeof(wall_us));
+	set_scratch(v, log_time_print(piece->text, wall_us, v->scratch));
+}
+
 static bool find_field(
 	const struct http_fields *fields, const struct log_name *name, struct bytes *value)
 {

@@ -149,6 +149,22 @@ static void on_http_event(struct downstream *c, unsigned events, uint64_t now_us
 		h1_server_read(c, now_us);
 }
 
+// As Envoy sorts them. Returns true if it was the client's certificate.
+static bool count_failure(struct listener_stats *s, const struct tls_info *info)
+{
+	switch (info->failure != NULL ? info->cause : TLS_CAUSE_OTHER) {
+	case TLS_CAUSE_NO_CHAIN: stat_inc(&s->no_filter_chain_match); return false;
+	case TLS_CAUSE_CLIENT_NONE: stat_inc(&s->ssl_fail_verify_no_cert); return true;
+	case TLS_CAUSE_CLIENT_NAME: stat_inc(&s->ssl_fail_verify_san); return true;
+	case TLS_CAUSE_CLIENT_PIN: stat_inc(&s->ssl_fail_verify_cert_hash); return true;
+	case TLS_CAUSE_CLIENT_UNTRUSTED:
+	case TLS_CAUSE_CLIENT_EXPIRED:
+	case TLS_CAUSE_CLIENT_REVOKED:
+	case TLS_CAUSE_CLIENT_PURPOSE: stat_inc(&s->ssl_fail_verify_error); return true;
+	default: stat_inc(&s->ssl_connection_error); return false;
+	}
+}
+
 static void on_handshake_event(struct downstream *c, unsigned events, uint64_t now_us)
 {
 	const struct listener_view *v = c->handshake_view;
@@ -157,19 +173,19 @@ static void on_handshake_event(struct downstream *c, unsigned events, uint64_t n
 	tls_info_get(c->io, &info);
 	if (events & STREAM_CLOSED) {
 		c->io_closed = true;
-		if (info.failure != NULL && strcmp(info.failure, "filter_chain_not_found") == 0)
-			stat_inc(&listener_stats_of(c)->no_filter_chain_match);
-		else
-			stat_inc(&listener_stats_of(c)->ssl_connection_error);
-		downstream_end(c, true, now_us);
+		// A client whose certificate is refused is to learn why; the others get the RST that costs nothing.
+		downstream_end(c, !count_failure(listener_stats_of(c), &info), now_us);
 		return;
 	}
 	if (!(events & STREAM_CONNECTED))
 		return;
 	stat_inc(&listener_stats_of(c)->ssl_handshake);
+	if (info.client == NULL)
+		stat_inc(&listener_stats_of(c)->ssl_no_certificate);
 	c->peer.sni = info.sni;
 	c->peer.tls_version = info.version;
 	c->peer.tls_cipher = info.cipher;
+	c->peer.client = info.client;
 	begin_http(c, v, info.chain_index < v->config->n_chains ? info.chain_index : 0, now_us);
 	unpin_handshake(c);
 	if (info.alpn.len > 0 && !begin_version(c, bytes_equal(info.alpn, BYTES("h2")), now_us))

@@ -45,6 +45,7 @@ struct exchange_peer {
 	struct bytes sni;
 	const char *tls_version; // NULL: no TLS
 	const char *tls_cipher;
+	const struct tls_client *client; // NULL: it has shown no certificate
 	uint64_t connection_id;
 	struct hcm_stats *hcm;
 	// The route table of the connection under the newest snapshot; NULL if there is none any more.

@@ -61,7 +61,8 @@ enum step exchange_step_request(struct exchange *x, uint64_t now_us)
 	struct edge_context edge = {.http = http,
 		.remote = x->peer->remote,
 		.local = x->peer->local,
-		.tls = x->peer->tls_version != NULL};
+		.tls = x->peer->tls_version != NULL,
+		.certificate = x->peer->client};
 	bool h2 = x->downstream->ops->version == HTTP_2;
 
 	if (x->codec_details != NULL)

@@ -32,6 +32,11 @@ struct listener_stats {
 	uint64_t no_filter_chain_match;
 	uint64_t ssl_handshake;
 	uint64_t ssl_connection_error;
+	uint64_t ssl_no_certificate;
+	uint64_t ssl_fail_verify_no_cert;
+	uint64_t ssl_fail_verify_error;
+	uint64_t ssl_fail_verify_san;
+	uint64_t ssl_fail_verify_cert_hash;
 };
 
 struct listener_state {

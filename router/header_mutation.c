@@ -147,7 +147,7 @@ static bool is_dropped(const struct http_field *f, const struct received *r)
 	case HTTP_FIELD_HTTP2_SETTINGS:
 	case HTTP_FIELD_X_FORWARDED_CLIENT_CERT:
 	case HTTP_FIELD_X_FORWARDED_FOR:
-	case HTTP_FIELD_X_FORWARDED_PROTO: return true; // the last two are written anew
+	case HTTP_FIELD_X_FORWARDED_PROTO: return true; // the last three are written anew
 	case HTTP_FIELD_X_REQUEST_ID: return !r->keep_request_id;
 	case HTTP_FIELD_TE: return !list_has(f->value, BYTES("trailers"));
 	case HTTP_FIELD_REFERER: return r->n_referer > 1 || r->bad_referer;
@@ -351,6 +351,9 @@ enum edge_verdict header_edge_request(
 	add_known(fields, HTTP_FIELD_X_FORWARDED_PROTO, BYTES("x-forwarded-proto"), proto);
 	add_known(fields, HTTP_FIELD_X_ENVOY_EXTERNAL_ADDRESS, BYTES("x-envoy-external-address"),
 		client);
+	if (c->certificate != NULL)
+		add_known(fields, HTTP_FIELD_X_FORWARDED_CLIENT_CERT,
+			BYTES("x-forwarded-client-cert"), c->certificate->forwarded);
 	if (!c->http->keep_request_id)
 		add_known(fields, HTTP_FIELD_X_REQUEST_ID, BYTES("x-request-id"), id);
 	if (c->http->add_forwarded_port

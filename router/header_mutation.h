@@ -21,7 +21,9 @@ struct edge_context {
 	struct ip_endpoint remote;
 	struct ip_endpoint local;
 	bool tls;
-	uint64_t random[2]; // for the request's id
+	const struct tls_client
+		*certificate; // NULL: the client has shown none; else it outlives the request
+	uint64_t random[2];   // for the request's id
 	// results
 	struct ip_endpoint
 		client; // the trusted one; port 0 if it is known from x-forwarded-for only

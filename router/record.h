@@ -4,6 +4,7 @@
 
 #include "router/cluster.h"
 #include "router/http.h"
+#include "tls/tls.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -93,7 +94,8 @@ struct exchange_record {
 	struct bytes sni;
 	const char *tls_version; // NULL: no TLS
 	const char *tls_cipher;
-	const char *route_name; // "" if none
+	const struct tls_client *client; // NULL: it has shown no certificate
+	const char *route_name;          // "" if none
 	enum http_version protocol;
 	uint64_t connection_id;
 	bool grpc;

@@ -1,7 +1,9 @@
 // What the edge makes of requests and answers (reference 8.2 to 8.6): claims of clients, lists of proxies, what is removed and
 // what is added.
 
+#include "router/downstream.h"
 #include "tests/router_rig.h"
+#include "tls/tls.h"
 
 #define OK "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
@@ -151,6 +153,36 @@ static void fields_that_are_not_a_clients_to_send_go(void)
 	rig_done(&r);
 }
 
+// As TLS has read it. Whatever the client says of itself, in one field or several, or has Connection name, is not believed.
+static void a_certificate_is_told_to_the_endpoint(void)
+{
+	static const struct tls_client certificate = {.forwarded = BYTES("Hash=12;URI=spiffe://a")};
+	static const char head[] =
+		"GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-client-cert: forged\r\n"
+		"X-Forwarded-Client-Cert: Hash=forged\r\n"
+		"connection: x-forwarded-client-cert\r\n\r\n";
+
+	for (unsigned shown = 0; shown < 2; shown++) {
+		struct rig *r = rig_new();
+		unsigned c;
+
+		rig_start(r);
+		c = rig_client(r);
+		if (shown)
+			container_of(r->worker->downstreams.next, struct downstream, node)
+				->peer.client = &certificate;
+		rig_client_says(r, c, head);
+		rig_upstream_got(r, r->n_upstreams - 1);
+		rig_assert_not(r->text, "forged");
+		if (shown)
+			rig_assert_has(
+				r->text, "\r\nx-forwarded-client-cert: Hash=12;URI=spiffe://a\r\n");
+		else
+			rig_assert_not(r->text, "x-forwarded-client-cert");
+		rig_done(&r);
+	}
+}
+
 static void underscores_are_what_the_appliance_says(void)
 {
 	static const char head[] = "GET / HTTP/1.1\r\nhost: a\r\nx_a: b\r\nx-c: d\r\n";
@@ -295,7 +327,7 @@ static void broken_rules_are_named(void)
 
 TESTS(TEST(https_target_without_tls_is_403), TEST(trusted_proxies_are_counted_from_the_right),
 	TEST(scheme_is_the_connections_or_a_trusted_proxys), TEST(referers_that_are_no_url_go),
-	TEST(fields_that_are_not_a_clients_to_send_go),
+	TEST(fields_that_are_not_a_clients_to_send_go), TEST(a_certificate_is_told_to_the_endpoint),
 	TEST(underscores_are_what_the_appliance_says),
 	TEST(long_targets_are_normalised_rewritten_and_redirected), TEST(broken_rules_are_named),
 	TEST(headers_of_our_own_can_be_turned_off))
