@@ -52,6 +52,33 @@ static void check_ciphers(struct diag *d, const struct server_tls *tls)
 	}
 }
 
+// What only makes sense where clients are asked for certificates.
+static void check_mutual(struct diag *d, const struct server_tls *tls, bool from_files)
+{
+	static const char *const fields[] = {"caCertificates", "caCertCredentialName",
+		"subjectAltNames", "verifyCertificateSpki", "verifyCertificateHash", "caCrl",
+		"insecureSkipVerify"};
+
+	if (tls->mode == TLS_MODE_SIMPLE) {
+		for (size_t i = 0; i < COUNT_OF(fields); i++) {
+			if (object_has(tls, fields[i]))
+				tree_field_warning(d, tls->node, fields[i],
+					"has no effect with mode SIMPLE, which asks clients for nothing");
+		}
+		return;
+	}
+	if (tls->skip_verify && tls->mode != TLS_MODE_MUTUAL)
+		tree_field_error(d, tls->node, "insecureSkipVerify",
+			"stands beside mode OPTIONAL_MUTUAL; expected mode MUTUAL");
+	if (tls->crl[0] != '\0' && !from_files)
+		tree_field_error(d, tls->node, "caCrl",
+			"stands beside a credential; expected ca.crl or crl in its Secret");
+	if (from_files && tls->ca[0] == '\0' && tls->ca_credential[0] == '\0' && !tls->skip_verify
+		&& (tls->n_files == 0 || tls->files[0].ca[0] == '\0'))
+		tree_field_error(d, tls->node, "caCertificates",
+			"is missing; expected it with mode MUTUAL or OPTIONAL_MUTUAL");
+}
+
 static void check_https(struct diag *d, const struct server *s)
 {
 	const struct server_tls *tls = s->tls;
@@ -67,7 +94,7 @@ static void check_https(struct diag *d, const struct server *s)
 			"is missing, which means PASSTHROUGH; the server is not served");
 		return;
 	}
-	if (tls->mode != TLS_MODE_SIMPLE)
+	if (!tls_mode_ends(tls->mode))
 		return;
 	n_sources = (tls->credential[0] != '\0') + (tls->n_credentials > 0)
 		+ (tls->certificate[0] != '\0' || tls->key[0] != '\0') + (tls->n_files > 0);
@@ -88,6 +115,7 @@ static void check_https(struct diag *d, const struct server *s)
 		tree_field_error(d, tls->node, "minProtocolVersion",
 			"%s is above maxProtocolVersion; expected it below",
 			object_get(tls, "minProtocolVersion")->text);
+	check_mutual(d, tls, tls->credential[0] == '\0' && tls->n_credentials == 0);
 	check_ciphers(d, tls);
 }
 

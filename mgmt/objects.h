@@ -54,10 +54,18 @@ enum tls_mode {
 	TLS_MODE_OPTIONAL_MUTUAL,
 };
 
+// TLS ends at the gateway.
+static inline bool tls_mode_ends(int mode)
+{
+	return mode == TLS_MODE_SIMPLE || mode == TLS_MODE_MUTUAL
+		|| mode == TLS_MODE_OPTIONAL_MUTUAL;
+}
+
 struct certificate_files {
 	const struct node *node;
 	const char *certificate;
 	const char *key;
+	const char *ca;
 };
 
 struct server_tls {
@@ -67,7 +75,9 @@ struct server_tls {
 	const char *certificate;
 	const char *key;
 	const char *ca;
+	const char *crl;
 	const char *credential;
+	const char *ca_credential;
 	const char **credentials;
 	unsigned n_credentials;
 	struct certificate_files *files;
@@ -76,6 +86,13 @@ struct server_tls {
 	int max_version;
 	const char **ciphers;
 	unsigned n_ciphers;
+	bool skip_verify;
+	const char **names; // subjectAltNames
+	unsigned n_names;
+	const char **keys; // verifyCertificateSpki
+	unsigned n_keys;
+	const char **hashes; // verifyCertificateHash
+	unsigned n_hashes;
 };
 
 struct server {

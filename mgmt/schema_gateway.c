@@ -33,10 +33,10 @@ static const struct object_type port_type = TYPE("Gateway spec.servers[].port", 
 static const struct enum_value tls_modes[] = {
 	{"SIMPLE",           TLS_MODE_SIMPLE,           NULL                      },
 	{"PASSTHROUGH",      TLS_MODE_PASSTHROUGH,      "the server is not served"},
-	{"MUTUAL",           TLS_MODE_MUTUAL,           "the server is not served"},
+	{"MUTUAL",           TLS_MODE_MUTUAL,           NULL                      },
 	{"AUTO_PASSTHROUGH", TLS_MODE_AUTO_PASSTHROUGH, "the server is not served"},
 	{"ISTIO_MUTUAL",     TLS_MODE_ISTIO_MUTUAL,     "the server is not served"},
-	{"OPTIONAL_MUTUAL",  TLS_MODE_OPTIONAL_MUTUAL,  "the server is not served"},
+	{"OPTIONAL_MUTUAL",  TLS_MODE_OPTIONAL_MUTUAL,  NULL                      },
 	{NULL,	       0,			 NULL		      },
 };
 
@@ -53,7 +53,7 @@ static const struct enum_value tls_versions[] = {
 static const struct field files_fields[] = {
 	FIELD("serverCertificate", F_STRING, certificate, "PEM file", .required = true),
 	FIELD("privateKey", F_STRING, key, "PEM file", .required = true),
-	NOTHING("caCertificates", NOT_ACTED_ON, "clients are not asked for certificates"),
+	FIELD("caCertificates", F_STRING, ca, "PEM file, for clients; the first one is taken"),
 };
 static const struct object_type files_type =
 	TYPE("Gateway spec.servers[].tls.tlsCertificates[]", files_fields);
@@ -63,12 +63,12 @@ static const struct object_type files_type =
 static const struct field tls_fields[] = {
 	FIELD("httpsRedirect", F_BOOL, https_redirect,
 		"on HTTP servers: 301 to https for every request", .dflt = "false"),
-	FIELD("mode", F_ENUM, mode, "SIMPLE: TLS ends here", .dflt = "PASSTHROUGH",
-		.values = tls_modes),
+	FIELD("mode", F_ENUM, mode,
+		"SIMPLE: TLS ends here; MUTUAL: and clients need a certificate; OPTIONAL_MUTUAL: or none at all",
+		.dflt = "PASSTHROUGH", .values = tls_modes),
 	FIELD("serverCertificate", F_STRING, certificate, "PEM file"),
 	FIELD("privateKey", F_STRING, key, "PEM file"),
-	FIELD("caCertificates", F_STRING, ca, "clients are not asked for certificates",
-		.status = FIELD_NOT_ACTED_ON),
+	FIELD("caCertificates", F_STRING, ca, "PEM file: who signs for clients"),
 	LIST_FIELD("tlsCertificates", F_OBJECTS, files, "at most two: one RSA, one ECDSA",
 		.object = &files_type),
 	FIELD("credentialName", F_STRING, credential,
@@ -79,13 +79,19 @@ static const struct field tls_fields[] = {
 	FIELD("maxProtocolVersion", F_ENUM, max_version, "TLS_AUTO: 1.3", .dflt = "TLS_AUTO",
 		.values = tls_versions),
 	LIST_FIELD("cipherSuites", F_STRINGS, ciphers, "OpenSSL names, for TLS 1.2"),
-	NOTHING("caCertCredentialName", NOT_ACTED_ON, "clients are not asked for certificates"),
-	NOTHING("subjectAltNames", NOT_ACTED_ON, "clients are not asked for certificates"),
-	NOTHING("verifyCertificateSpki", NOT_ACTED_ON, "clients are not asked for certificates"),
-	NOTHING("verifyCertificateHash", NOT_ACTED_ON, "clients are not asked for certificates"),
+	FIELD("caCertCredentialName", F_STRING, ca_credential,
+		"a Secret with cacert or ca.crt, or NAME.crt beside the configuration; absent: NAME-cacert or NAME of credentialName"),
+	LIST_FIELD("subjectAltNames", F_STRINGS, names,
+		"one of them has to be in a client's certificate, as URI, DNS name, e-mail or IP address; exact"),
+	LIST_FIELD("verifyCertificateSpki", F_STRINGS, keys,
+		"SHA-256 of public keys (SubjectPublicKeyInfo) in base64, one of which a client has to have"),
+	LIST_FIELD("verifyCertificateHash", F_STRINGS, hashes,
+		"SHA-256 of certificates in hex, one of which a client has to have; or a key of verifyCertificateSpki"),
 	NOTHING("ecdhCurves", NOT_ACTED_ON, "X25519 and P-256 are offered"),
-	NOTHING("caCrl", NOT_ACTED_ON, "clients are not asked for certificates"),
-	NOTHING("insecureSkipVerify", NOT_ACTED_ON, "clients are not asked for certificates"),
+	FIELD("caCrl", F_STRING, crl,
+		"PEM file: what the CAs have revoked; not with credentialName, where it is ca.crl or crl of the Secret"),
+	FIELD("insecureSkipVerify", F_BOOL, skip_verify, "with MUTUAL: any certificate will do",
+		.dflt = "false"),
 };
 static const struct object_type tls_type = TYPE("Gateway spec.servers[].tls", tls_fields);
 #undef OBJECT

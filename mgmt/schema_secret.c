@@ -5,7 +5,8 @@
 static const struct field secret_fields[] = {
 	DOCUMENT_ROWS,
 	FIELD("type", F_STRING, type, "kubernetes.io/tls or Opaque", .dflt = "Opaque"),
-	LIST_FIELD("data", F_MAP, data, "base64; cert and key, or tls.crt and tls.key"),
+	LIST_FIELD("data", F_MAP, data,
+		"base64; cert and key, or tls.crt and tls.key; cacert or ca.crt, and crl or ca.crl"),
 	LIST_FIELD("stringData", F_MAP, string_data, "the same in clear"),
 	NOTHING("immutable", SILENT, "for others"),
 };

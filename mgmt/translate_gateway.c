@@ -331,8 +331,7 @@ static bool is_served(const struct server *s)
 		return false;
 	if (s->port->protocol == PROTOCOL_HTTP)
 		return true;
-	return s->port->protocol == PROTOCOL_HTTPS && s->tls != NULL
-		&& s->tls->mode == TLS_MODE_SIMPLE;
+	return s->port->protocol == PROTOCOL_HTTPS && s->tls != NULL && tls_mode_ends(s->tls->mode);
 }
 
 static struct listener_builder *take_listener(

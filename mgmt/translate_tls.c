@@ -158,6 +158,155 @@ static void translate_certificates(
 		add_files(t, tls->files[i].node, tls->files[i].certificate, tls->files[i].key, to);
 }
 
+// --- certificates of clients
+
+// The first of the keys that has a value.
+static bool secret_any(struct translation *t, const char *name, const char *const keys[2],
+	struct bytes *out, const char **found)
+{
+	const char *namespace = t->appliance->namespace;
+	const struct secret *s = (struct secret *)manifest_find(t->m, KIND_SECRET, namespace, name);
+
+	if (s == NULL || (!secret_value(t, s, keys[0], out) && !secret_value(t, s, keys[1], out)))
+		return false;
+	*found = region_printf(t->out, "Secret %s/%s", namespace, name);
+	return true;
+}
+
+// NAME.SUFFIX beside the configuration.
+static bool file_beside(struct translation *t, const char *name, const char *suffix,
+	struct bytes *out, const char **found)
+{
+	for (unsigned i = 0; strchr(name, '/') == NULL && i < t->m->n_folders; i++) {
+		const char *path =
+			region_printf(t->out, "%s/%s.%s", t->m->folders[i], name, suffix);
+
+		if (read_pem(t, path, out)) {
+			*found = path;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void find_authorities(
+	struct translation *t, const char *name, bool is_own, struct tls_client_config *to)
+{
+	static const char *const ca_keys[] = {"cacert", "ca.crt"},
+				 *const crl_keys[] = {"ca.crl", "crl"};
+	const char *own = is_own ? name : region_printf(t->work, "%s-cacert", name);
+
+	if (!secret_any(t, own, ca_keys, &to->ca_pem, &to->ca_name)
+		&& !secret_any(t, name, ca_keys, &to->ca_pem, &to->ca_name))
+		file_beside(t, own, "crt", &to->ca_pem, &to->ca_name);
+	if (!secret_any(t, own, crl_keys, &to->crl_pem, &to->crl_name)
+		&& !secret_any(t, name, crl_keys, &to->crl_pem, &to->crl_name))
+		file_beside(t, own, "crl", &to->crl_pem, &to->crl_name);
+}
+
+static void read_authorities(
+	struct translation *t, const struct server_tls *tls, struct tls_client_config *to)
+{
+	const char *ca = tls->n_files > 0 ? tls->files[0].ca : tls->ca;
+	const char *credential = tls->n_credentials > 0 ? tls->credentials[0] : tls->credential;
+
+	if (tls->ca_credential[0] != '\0')
+		find_authorities(t, tls->ca_credential, true, to);
+	else if (credential[0] != '\0')
+		find_authorities(t, credential, false, to);
+	to->ca_name = to->ca_name != NULL ? to->ca_name : ca;
+	if (ca[0] != '\0' && to->ca_pem.len == 0 && !read_pem(t, ca, &to->ca_pem))
+		tree_error(t->d,
+			object_get(tls, tls->n_files > 0 ? "tlsCertificates" : "caCertificates"),
+			"\"%s\" cannot be read: %s; expected a PEM file", ca, strerror(errno));
+	if (tls->crl[0] == '\0')
+		return;
+	to->crl_name = tls->crl;
+	if (!read_pem(t, tls->crl, &to->crl_pem))
+		tree_error(t->d, object_get(tls, "caCrl"),
+			"\"%s\" cannot be read: %s; expected a PEM file", tls->crl,
+			strerror(errno));
+}
+
+static bool read_hex(const char *text, struct tls_sha256 *out)
+{
+	unsigned n = 0;
+
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c == ':')
+			continue;
+		if (!isxdigit(c) || n == 2 * sizeof(out->b))
+			return false;
+		out->b[n / 2] = (uint8_t)(out->b[n / 2] << 4
+			| (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10));
+		n++;
+	}
+	return n == 2 * sizeof(out->b);
+}
+
+static void read_pins(
+	struct translation *t, const struct server_tls *tls, struct tls_client_config *to)
+{
+	const struct node *list = object_get(tls, "verifyCertificateHash");
+	const struct node *n = list != NULL ? list->first : NULL;
+	struct tls_sha256 *pins = region_alloc(t->out, (tls->n_hashes + 1) * sizeof(*pins));
+
+	for (unsigned i = 0; i < tls->n_hashes; i++, n = n->next) {
+		if (!read_hex(tls->hashes[i], &pins[i]))
+			tree_error(t->d, n, "\"%s\" is no digest; expected 64 hex digits",
+				tls->hashes[i]);
+	}
+	to->certificates = pins;
+	to->n_certificates = tls->n_hashes;
+	pins = region_alloc(t->out, (tls->n_keys + 1) * sizeof(*pins));
+	list = object_get(tls, "verifyCertificateSpki");
+	n = list != NULL ? list->first : NULL;
+	for (unsigned i = 0; i < tls->n_keys; i++, n = n->next) {
+		size_t len = 0;
+		const char *digest = base64_decode(t->work, tls->keys[i], &len);
+
+		if (digest == NULL || len != sizeof(pins[i].b))
+			tree_error(t->d, n, "\"%s\" is no digest; expected 32 bytes in base64",
+				tls->keys[i]);
+		else
+			memcpy(pins[i].b, digest, len);
+	}
+	to->keys = pins;
+	to->n_keys = tls->n_keys;
+}
+
+static void translate_client(
+	struct translation *t, const struct server_tls *tls, struct tls_chain_config *chain)
+{
+	struct tls_client_config *to = &chain->client;
+	char error[TLS_ERROR_SIZE];
+	const char **names;
+
+	if (tls->mode == TLS_MODE_SIMPLE)
+		return;
+	to->auth = tls->mode == TLS_MODE_MUTUAL ? TLS_CLIENT_REQUIRED : TLS_CLIENT_OPTIONAL;
+	to->any = tls->skip_verify && tls->mode == TLS_MODE_MUTUAL;
+	names = region_alloc(t->out, (tls->n_names + 1) * sizeof(*names));
+	for (unsigned i = 0; i < tls->n_names; i++)
+		names[i] = region_strdup(t->out, tls->names[i]);
+	to->names = names;
+	to->n_names = tls->n_names;
+	read_pins(t, tls, to);
+	read_authorities(t, tls, to);
+	if (to->ca_pem.len == 0 && !to->any && chain->n_certificates > 0) {
+		tree_field_warning(t->d, tls->node, "credentialName",
+			"has no CA for clients: neither cacert nor ca.crt in its Secret, in that of "
+			"its name with -cacert, nor such a file beside the configuration; "
+			"handshakes will fail");
+		chain->n_certificates = 0;
+	}
+	if (!tls_client_check(to, error))
+		tree_error(t->d, object_get(tls, "mode"),
+			"unusable CA for clients: %s; expected PEM", error);
+}
+
 // --- names
 
 static int compare_texts(const void *a, const void *b)
@@ -202,6 +351,7 @@ void translate_tls(struct translation *t, const struct server *s, struct tls_cha
 
 	translate_sni(t, s, to);
 	translate_certificates(t, tls, to);
+	translate_client(t, tls, to);
 	to->min_version =
 		tls->min_version != 0 ? (enum tls_version)tls->min_version : TLS_VERSION_1_2;
 	to->max_version =

@@ -2,6 +2,7 @@
 
 #include "mgmt/config.h"
 #include "tests/test_support.h"
+#include "tests/tls_peer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,15 +214,117 @@ static void every_listener_takes_a_proxy_header_if_the_mesh_says_so(void)
 	}
 }
 
-static void server_that_wants_client_certificates_is_not_served(void)
+static void servers_that_pass_tls_on_are_not_served(void)
 {
 	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY("web",
 		"    - port: {number: 443, name: a, protocol: HTTPS}\n"
 		"      hosts: [a.example]\n"
-		"      tls: {mode: MUTUAL, credentialName: a}\n"));
+		"      tls: {mode: PASSTHROUGH, credentialName: a}\n"));
 
 	assert_int_equal(r.router->n_listeners, 0);
-	assert_true(was_warned(&r, "MUTUAL is read but not acted on"));
+	assert_true(was_warned(&r, "PASSTHROUGH is read but not acted on"));
+	rig_done(&r);
+}
+
+// --- certificates of clients
+
+static char documents[65536];
+
+static void add_secret(const char *name, const char *data)
+{
+	sprintf(documents + strlen(documents),
+		"---\napiVersion: v1\nkind: Secret\nmetadata: {name: %s, namespace: istio-system}\n"
+		"stringData:\n%s",
+		name, data);
+}
+
+// As a block of YAML below 'key'.
+static const char *block(const char *key, const char *pem)
+{
+	static char out[8][8192];
+	static unsigned n;
+	char *to = out[n++ % 8];
+
+	sprintf(to, "  %s: |\n    ", key);
+	for (; *pem != '\0'; pem++) {
+		strncat(to, pem, 1);
+		if (*pem == '\n' && pem[1] != '\0')
+			strcat(to, "    ");
+	}
+	return to;
+}
+
+static void add_server(const char *name, const char *tls)
+{
+	sprintf(documents + strlen(documents),
+		"    - port: {number: 443, name: %s, protocol: HTTPS}\n"
+		"      hosts: [%s.example]\n      tls: %s\n",
+		name, name, tls);
+}
+
+static const struct tls_client_config *client_of(const struct rig *r, unsigned chain)
+{
+	return &r->router->listeners[0].chains[chain].tls.client;
+}
+
+static void servers_ask_for_certificates_as_they_say(void)
+{
+	static struct tls_pem server, ca, other_ca;
+	static char crl[TLS_PEM_SIZE];
+	char pair[20000];
+	struct rig r;
+
+	tls_pem_make(&server, TLS_KEY_P256, "a.example", 0, 86400);
+	tls_pem_make_as(
+		&ca, &(struct tls_pem_options){.name = "ca", .is_ca = true, .not_after_s = 86400});
+	tls_pem_make_as(&other_ca,
+		&(struct tls_pem_options){.name = "other", .is_ca = true, .not_after_s = 86400});
+	tls_crl_make(crl, &ca, 1);
+	strcpy(documents, APPLIANCE "spec: {}\n" GATEWAY("web", ""));
+	add_server("simple", "{mode: SIMPLE, credentialName: own}");
+	add_server("own",
+		"{mode: MUTUAL, credentialName: own, subjectAltNames: [\"spiffe://a/b\", c.example]}");
+	add_server("beside", "{mode: OPTIONAL_MUTUAL, credentialName: beside}");
+	add_server("named",
+		"{mode: MUTUAL, credentialName: own, caCertCredentialName: beside-cacert}");
+	add_server("any", "{mode: MUTUAL, credentialName: beside, insecureSkipVerify: true}");
+	add_server("none", "{mode: MUTUAL, credentialName: bare}");
+	add_server("pinned",
+		"{mode: MUTUAL, credentialName: own, verifyCertificateHash: "
+		"[\"000102030405060708090a0b0c0d0e0f:101112131415161718191A1B1C1D1E:1F\"], "
+		"verifyCertificateSpki: [AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=]}");
+	snprintf(pair, sizeof(pair), "%s%s", block("tls.crt", server.certificate),
+		block("tls.key", server.key));
+	add_secret("beside", pair);
+	add_secret("bare", pair);
+	add_secret("beside-cacert", block("cacert", other_ca.certificate));
+	strcat(pair, block("ca.crt", ca.certificate));
+	strcat(pair, block("ca.crl", crl));
+	add_secret("own", pair);
+	r = rig_load(documents);
+
+	assert_int_equal(client_of(&r, 0)->auth, TLS_CLIENT_NOT_ASKED);
+	assert_int_equal(client_of(&r, 1)->auth, TLS_CLIENT_REQUIRED);
+	assert_true(bytes_equal(client_of(&r, 1)->ca_pem, bytes_of_str(ca.certificate)));
+	assert_true(bytes_equal(client_of(&r, 1)->crl_pem, bytes_of_str(crl)));
+	assert_string_equal(client_of(&r, 1)->ca_name, "Secret istio-system/own");
+	assert_int_equal(client_of(&r, 1)->n_names, 2);
+	assert_string_equal(client_of(&r, 1)->names[0], "spiffe://a/b");
+	assert_int_equal(client_of(&r, 2)->auth, TLS_CLIENT_OPTIONAL);
+	assert_true(bytes_equal(client_of(&r, 2)->ca_pem, bytes_of_str(other_ca.certificate)));
+	assert_int_equal(client_of(&r, 2)->crl_pem.len, 0);
+	assert_true(bytes_equal(client_of(&r, 3)->ca_pem, bytes_of_str(other_ca.certificate)));
+	assert_true(client_of(&r, 4)->any);
+	assert_int_equal(r.router->listeners[0].chains[4].tls.n_certificates, 1);
+	// Istio waits for the secret; meanwhile nobody gets in.
+	assert_int_equal(r.router->listeners[0].chains[5].tls.n_certificates, 0);
+	assert_true(was_warned(&r, "has no CA for clients"));
+	assert_int_equal(client_of(&r, 6)->n_certificates, 1);
+	assert_int_equal(client_of(&r, 6)->n_keys, 1);
+	for (unsigned i = 0; i < 32; i++) {
+		assert_int_equal(client_of(&r, 6)->certificates[0].b[i], i);
+		assert_int_equal(client_of(&r, 6)->keys[0].b[i], i);
+	}
 	rig_done(&r);
 }
 
@@ -706,7 +809,8 @@ static void same_input_has_the_same_version(void)
 TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_the_ports),
 	TEST(tls_servers_share_a_port_by_name), TEST(plain_and_tls_on_one_port_keep_the_first),
 	TEST(every_listener_takes_a_proxy_header_if_the_mesh_says_so),
-	TEST(server_that_wants_client_certificates_is_not_served),
+	TEST(servers_that_pass_tls_on_are_not_served),
+	TEST(servers_ask_for_certificates_as_they_say),
 	TEST(redirecting_server_redirects_hosts_without_routes_too),
 	TEST(the_more_specific_host_of_server_and_routes_is_bound),
 	TEST(routes_kept_to_their_namespace_are_not_served),
