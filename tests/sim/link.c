@@ -1,9 +1,11 @@
 #include "tests/sim/link.h"
 
+#include "dataplane/net/wire.h"
 #include "dataplane/tcp/tcp_csum.h"
 #include "tests/nic.h"
 #include "tests/test_support.h"
 
+#include <netinet/in.h>
 #include <rte_ether.h>
 #include <rte_malloc.h>
 #include <stdio.h>
@@ -129,18 +131,63 @@ static uint64_t departure(struct world *w, struct side *s, uint16_t len)
 	return start;
 }
 
-static void fly(struct world *w, struct side *from, const uint8_t *bytes, uint16_t len, bool is_arp)
+static bool is_ip6(const uint8_t *bytes)
+{
+	return bytes[12] == 0x86 && bytes[13] == 0xdd;
+}
+
+// ARP or ND, router solicitations included.
+static bool is_of_neighbours(const uint8_t *bytes)
+{
+	const uint8_t *ip = bytes + 14;
+
+	if (is_ip6(bytes))
+		return ip[6] == IPPROTO_ICMPV6 && ip[40] >= 133 && ip[40] <= 137;
+	return bytes[12] == 0x08 && bytes[13] == 0x06;
+}
+
+static void fly(
+	struct world *w, struct side *from, const uint8_t *bytes, uint16_t len, bool untouched)
 {
 	struct flying f = {.to = from == &w->sides[0] ? 1 : 0, .len = len};
 
 	f.at_us = departure(w, from, len) + w->config.delay_us;
-	if (!is_arp && chance(w, w->config.reorder))
+	if (!untouched && chance(w, w->config.reorder))
 		f.at_us += world_random(w, w->config.reorder_us);
 	f.bytes = malloc(len);
 	memcpy(f.bytes, bytes, len);
-	if (!is_arp && chance(w, w->config.corrupt))
+	if (!untouched && chance(w, w->config.corrupt))
 		f.bytes[14 + world_random(w, len - 14u)] ^= (uint8_t)(1u << world_random(w, 8));
 	heap_push(w, f);
+}
+
+// RFC 8201, 4 and 4443, 3.2.
+static void send_too_big6(struct world *w, struct side *to, const uint8_t *bytes)
+{
+	enum { ETH = 14, IP = 40, ICMP = 8, QUOTE = 60, LEN = IP + ICMP + QUOTE };
+	struct side *other = to == &w->sides[0] ? &w->sides[1] : &w->sides[0];
+	uint8_t f[ETH + LEN] = {0}, *ip = f + ETH, *icmp = ip + IP;
+	struct ip_addr src, dst;
+	uint16_t sum;
+
+	memcpy(f, bytes + 6, 6);
+	memcpy(f + 6, bytes, 6);
+	memcpy(f + 12, bytes + 12, 2);
+	ip[0] = 0x60;
+	ip[5] = ICMP + QUOTE;
+	ip[6] = IPPROTO_ICMPV6;
+	ip[7] = 64;
+	memcpy(src.b, bytes + ETH + 24, 16);
+	memcpy(dst.b, bytes + ETH + 8, 16);
+	memcpy(ip + 8, src.b, 16);
+	memcpy(ip + 24, dst.b, 16);
+	icmp[0] = 2;
+	icmp[6] = (uint8_t)(w->config.path_mtu >> 8);
+	icmp[7] = (uint8_t)w->config.path_mtu;
+	memcpy(icmp + ICMP, bytes + ETH, QUOTE);
+	sum = (uint16_t)~wire_icmp6_sum(&src, &dst, icmp, ICMP + QUOTE);
+	memcpy(icmp + 2, &sum, 2);
+	fly(w, other, f, sizeof(f), false);
 }
 
 // RFC 1191, 4: the router's answer to 'bytes', a frame that it does not forward.
@@ -180,7 +227,9 @@ static bool is_too_big(struct world *w, struct side *from, const uint8_t *bytes,
 		|| w->now_us - w->start_us < c->path_mtu_us)
 		return false;
 	w->n_too_big++;
-	if (c->path_mtu_icmp)
+	if (c->path_mtu_icmp && is_ip6(bytes))
+		send_too_big6(w, from, bytes);
+	else if (c->path_mtu_icmp)
 		send_too_big(w, from, bytes);
 	return true;
 }
@@ -207,13 +256,13 @@ static void frame_out(void *arg, uint8_t *bytes, uint32_t len)
 {
 	struct side *from = arg;
 	struct world *w = from->world;
-	bool is_arp = bytes[12] == 0x08 && bytes[13] == 0x06;
+	bool untouched = is_of_neighbours(bytes);
 
 	assert_true(len <= (w->config.mtu != 0 ? w->config.mtu : 1500) + 14u);
-	if (!is_arp && (is_dropped(w, from) || is_too_big(w, from, bytes, (uint16_t)len)))
+	if (!untouched && (is_dropped(w, from) || is_too_big(w, from, bytes, (uint16_t)len)))
 		return;
-	fly(w, from, bytes, (uint16_t)len, is_arp);
-	if (!is_arp && chance(w, w->config.duplicate))
+	fly(w, from, bytes, (uint16_t)len, untouched);
+	if (!untouched && chance(w, w->config.duplicate))
 		fly(w, from, bytes, (uint16_t)len, false);
 }
 
@@ -237,15 +286,30 @@ static void transmit(void *arg, struct rte_mbuf **ms, unsigned n)
 // What a NIC says of the checksum of a TCP frame; nothing of what it does not understand.
 static uint64_t rx_flags(struct world *w, const struct flying *f)
 {
-	const struct rte_ipv4_hdr *ip = (const void *)(f->bytes + 14);
-	struct ip_addr src = ip_addr_of_v4(ip->src_addr), dst = ip_addr_of_v4(ip->dst_addr);
-	uint32_t tcp_len = f->len - 14u - sizeof(*ip);
+	const struct rte_ipv4_hdr *ip4 = (const void *)(f->bytes + 14);
+	const struct rte_ipv6_hdr *ip6 = (const void *)(f->bytes + 14);
+	struct ip_addr src, dst;
+	uint32_t tcp_len;
+	const void *tcp;
 
-	if (!w->config.rx_offload || f->order % 8 == 0 || f->bytes[12] != 0x08
-		|| f->bytes[13] != 0x00 || ip->version_ihl != 0x45 || ip->next_proto_id != 6
-		|| rte_be_to_cpu_16(ip->total_length) != f->len - 14u)
+	if (!w->config.rx_offload || f->order % 8 == 0)
 		return 0;
-	return csum_fold(csum_add(ip + 1, tcp_len, csum_pseudo(&src, &dst) + csum_len(tcp_len)))
+	if (f->bytes[12] == 0x08 && f->bytes[13] == 0x00 && ip4->version_ihl == 0x45
+		&& ip4->next_proto_id == 6 && rte_be_to_cpu_16(ip4->total_length) == f->len - 14u) {
+		src = ip_addr_of_v4(ip4->src_addr);
+		dst = ip_addr_of_v4(ip4->dst_addr);
+		tcp = ip4 + 1;
+		tcp_len = f->len - 14u - sizeof(*ip4);
+	} else if (is_ip6(f->bytes) && f->bytes[14] >> 4 == 6 && ip6->proto == 6
+		&& rte_be_to_cpu_16(ip6->payload_len) == f->len - 14u - sizeof(*ip6)) {
+		src = wire_ip6(ip6->src_addr);
+		dst = wire_ip6(ip6->dst_addr);
+		tcp = ip6 + 1;
+		tcp_len = f->len - 14u - sizeof(*ip6);
+	} else {
+		return 0;
+	}
+	return csum_fold(csum_add(tcp, tcp_len, csum_pseudo(&src, &dst) + csum_len(tcp_len)))
 			== 0xffff
 		? RTE_MBUF_F_RX_L4_CKSUM_GOOD
 		: RTE_MBUF_F_RX_L4_CKSUM_BAD;
@@ -338,11 +402,15 @@ static struct rte_mempool *pool_of(unsigned side, uint32_t n_mbufs)
 	return NULL;
 }
 
-struct ip_addr world_addr(unsigned side)
+struct ip_addr world_addr(const struct world *w, unsigned side)
 {
+	static const char *const texts[2][2] = {
+		{"10.0.0.1", "10.0.0.2"},
+                {"fd00::1",  "fd00::2" }
+        };
 	struct ip_addr a;
 
-	assert_true(ip_addr_parse(side == 0 ? "10.0.0.1" : "10.0.0.2", &a));
+	assert_true(ip_addr_parse(texts[w->config.ip6][side], &a));
 	return a;
 }
 
@@ -356,8 +424,8 @@ static void side_init(struct world *w, unsigned i, const struct tcp_settings *tc
 		.mtu = c->mtu != 0 ? c->mtu : 1500,
 		.rx_csum = c->rx_offload ? CSUM_TRUST : CSUM_VERIFY,
 		.offloads = c->offloads,
-		.addresses = {world_addr(i)},
-		.prefix_len = {24},
+		.addresses = {world_addr(w, i)},
+		.prefix_len = {c->ip6 ? 64 : 24},
 		.n_addresses = 1,
 		.transmit = transmit,
 		.transmit_arg = s,
@@ -383,6 +451,18 @@ static void side_init(struct world *w, unsigned i, const struct tcp_settings *tc
 	assert_non_null(s->iface);
 }
 
+// IPv6 addresses are used once nobody was found to have them too (RFC 4862, 5.4).
+static void wait_for_addresses(struct world *w)
+{
+	uint64_t end = w->now_us + 10000000;
+
+	while (world_step(w, end))
+		;
+	w->now_us = end;
+	w->start_us = end;
+	assert_int_equal(w->n_frames, 0);
+}
+
 struct world *world_new(const struct link_config *config)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -393,12 +473,18 @@ struct world *world_new(const struct link_config *config)
 	if (config->tcp == NULL)
 		tcp.time_wait_us = 1000000;
 	w->config = *config;
+	if (config->ip6 && w->config.mtu != 0 && w->config.mtu < 1280)
+		w->config.mtu = 1280;
+	if (config->ip6 && w->config.path_mtu != 0 && w->config.path_mtu < 1280)
+		w->config.path_mtu = 1280;
 	w->rng = config->seed * 0x9e3779b97f4a7c15ull + 0x1234567;
 	w->now_us = START_US + next_random(w) % 0xffffffffull;
 	w->start_us = w->now_us;
 	w->wake_us = UINT64_MAX;
 	side_init(w, 0, &tcp);
 	side_init(w, 1, &tcp);
+	if (config->ip6)
+		wait_for_addresses(w);
 	return w;
 }
 

@@ -14,9 +14,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// Chances are in 1/1000. ARP frames are never touched: its losses are another test's business.
+// Chances are in 1/1000. ARP and ND frames are never touched: their losses are another test's business.
 struct link_config {
 	uint64_t seed;
+	bool ip6; // IPv6 instead of IPv4; MTUs are 1280 at least
 	unsigned drop;
 	unsigned duplicate;
 	unsigned corrupt;  // one bit
@@ -45,8 +46,8 @@ struct link_config {
 
 struct world; // link.c
 
-// Returns two stacks at 10.0.0.1 (side 0) and 10.0.0.2 (side 1) and the link between them. Never NULL:
-// a test that cannot have them fails.
+// Returns two stacks at 10.0.0.1 or fd00::1 (side 0) and 10.0.0.2 or fd00::2 (side 1) and the link between
+// them. Never NULL: a test that cannot have them fails.
 struct world *world_new(const struct link_config *config);
 
 // Fails the test if a buffer is still used.
@@ -54,7 +55,7 @@ void world_free(struct world **wp);
 
 struct net *world_net(struct world *w, unsigned side);
 struct dataplane_stats *world_stats(struct world *w, unsigned side);
-struct ip_addr world_addr(unsigned side);
+struct ip_addr world_addr(const struct world *w, unsigned side);
 uint64_t world_now(const struct world *w);
 // A number below 'n' from the world's generator.
 uint32_t world_random(struct world *w, uint32_t n);

@@ -141,7 +141,7 @@ void transfer_start(struct transfer *t, struct world *w)
 		ends[1].pattern = ~ends[0].pattern;
 		ends[0].stream = tcp_connect(world_net(w, 0),
 			&(struct tcp_connect_options){
-				.remote = {world_addr(1), PEER_PORT},
+				.remote = {world_addr(w, 1), PEER_PORT},
 				.on_event = on_event,
 				.owner = &ends[0],
                 },

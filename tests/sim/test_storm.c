@@ -15,7 +15,7 @@
 // What all seeds together went through.
 static struct {
 	uint64_t frames, too_big, rto, fast, probes, holes, learned, duplicates, checksums,
-		out_of_order, spurious, half_closed, window_probes;
+		out_of_order, spurious, half_closed, window_probes, learned_ip6;
 } seen;
 
 static uint32_t pick(struct world *w, const uint32_t *choices, uint32_t n)
@@ -30,7 +30,8 @@ static uint32_t pick(struct world *w, const uint32_t *choices, uint32_t n)
 // Each trouble is absent from half of the worlds, so that the others are seen alone too.
 static struct link_config random_link(struct world *dice, uint64_t seed)
 {
-	struct link_config c = {.seed = seed, .drop_nth = -1, .drop_nth_2 = -1};
+	struct link_config c = {
+		.seed = seed, .ip6 = seed % 8 == 7, .drop_nth = -1, .drop_nth_2 = -1};
 
 	c.drop = PICK(dice, 0, 0, 0, 10, 30, 50, 100);
 	c.burst = PICK(dice, 0, 0, 0, 2, 5, 10);
@@ -90,6 +91,8 @@ static void random_habits(struct world *w, struct pair *pair)
 
 static void add_up(struct world *w)
 {
+	struct ip_addr addr = world_addr(w, 0);
+
 	seen.frames += world_n_frames(w);
 	seen.too_big += world_n_too_big(w);
 	for (unsigned side = 0; side < 2; side++) {
@@ -100,6 +103,8 @@ static void add_up(struct world *w)
 		seen.probes += s->tcp_tail_probes;
 		seen.holes += s->tcp_mtu_black_holes;
 		seen.learned += s->tcp_mtu_reduced;
+		if (!ip_addr_is_v4(&addr))
+			seen.learned_ip6 += s->tcp_mtu_reduced;
 		seen.duplicates += s->tcp_drop_duplicate;
 		seen.checksums += s->tcp_drop_checksum;
 		seen.out_of_order += s->tcp_out_of_order;
@@ -146,7 +151,7 @@ static void every_transfer_survives_the_storm(void)
 	if (n < N_SEEDS)
 		return;
 	// The storm was as bad as it claims.
-	assert_true(seen.too_big > 0 && seen.holes > 0 && seen.learned > 0);
+	assert_true(seen.too_big > 0 && seen.holes > 0 && seen.learned > 0 && seen.learned_ip6 > 0);
 	assert_true(seen.rto > 0 && seen.fast > 0 && seen.probes > 0 && seen.spurious > 0);
 	assert_true(seen.duplicates > 0 && seen.checksums > 0 && seen.out_of_order > 0);
 	assert_true(seen.half_closed > 0 && seen.window_probes > 0);

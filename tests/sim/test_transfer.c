@@ -4,8 +4,11 @@
 #include "tests/sim/peer.h"
 #include "tests/test_support.h"
 
-#define N_SEEDS 1000u
-#define HOUR_US (3600ull * 1000000)
+#define N_SEEDS     1000u
+#define N_SEEDS_IP6 400u
+#define HOUR_US     (3600ull * 1000000)
+
+static bool over_ip6;
 
 // Every second NIC does something; what it takes as one packet is of many sizes.
 static struct net_offloads nic_of(uint64_t seed)
@@ -16,6 +19,7 @@ static struct net_offloads nic_of(uint64_t seed)
 		.ip4_csum = seed % 16 != 5,
 		.tcp_csum = true,
 		.tso4 = seed % 16 != 5,
+		.tso6 = true,
 		.tso_mbufs = (uint16_t)(2 + seed % 63),
 	};
 }
@@ -24,6 +28,7 @@ static struct link_config bad_link(uint64_t seed)
 {
 	return (struct link_config){
 		.seed = seed,
+		.ip6 = over_ip6,
 		.offloads = nic_of(seed),
 		.rx_offload = seed % 4 >= 2,
 		.drop = 50,
@@ -119,12 +124,15 @@ static void run_seed(uint64_t seed)
 	world_free(&w);
 }
 
-static void transfers_survive_loss_reordering_and_duplication(void)
+static void survive(bool ip6, unsigned n_seeds)
 {
-	uint64_t n = each_seed(N_SEEDS, run_seed);
+	uint64_t n;
 
+	over_ip6 = ip6;
+	memset(&seen, 0, sizeof(seen));
+	n = each_seed(n_seeds, run_seed);
 	assert_int_equal(seen.tcp_rx_bytes, seen.tcp_tx_bytes);
-	if (n < N_SEEDS)
+	if (n < n_seeds)
 		return;
 	// The link was as bad as it claims.
 	assert_true(seen.tcp_drop_checksum > 0);
@@ -143,4 +151,14 @@ static void transfers_survive_loss_reordering_and_duplication(void)
 	assert_true(seen.tcp_collapsed > 0);
 }
 
-TESTS(TEST(transfers_survive_loss_reordering_and_duplication))
+static void transfers_survive_loss_reordering_and_duplication(void)
+{
+	survive(false, N_SEEDS);
+}
+
+static void they_do_over_ip6_too(void)
+{
+	survive(true, N_SEEDS_IP6);
+}
+
+TESTS(TEST(transfers_survive_loss_reordering_and_duplication), TEST(they_do_over_ip6_too))
