@@ -11,7 +11,6 @@
 
 #define DEPTH_MAX 8           // of a chain, leaf and root not counted
 #define LIST_MAX  (32 * 1024) // bytes of all certificates that a client may send
-#define NAME_SIZE 256
 
 struct client_rules {
 	bool required;
@@ -169,8 +168,7 @@ void client_rules_apply(const struct client_rules *r, SSL *ssl)
 
 // --- names of a certificate
 
-// Returns false if it is of another type, or no name.
-static bool name_text(const GENERAL_NAME *g, int type, char out[NAME_SIZE])
+bool client_name(const GENERAL_NAME *g, int type, char out[CLIENT_NAME_SIZE])
 {
 	const ASN1_STRING *s;
 	int len;
@@ -196,7 +194,7 @@ static bool name_text(const GENERAL_NAME *g, int type, char out[NAME_SIZE])
 	}
 	s = g->d.ia5; // so are email, dNSName and uniformResourceIdentifier
 	len = ASN1_STRING_length(s);
-	if (len <= 0 || len >= NAME_SIZE)
+	if (len <= 0 || len >= CLIENT_NAME_SIZE)
 		return false;
 	for (int i = 0; i < len; i++) {
 		uint8_t c = ASN1_STRING_get0_data(s)[i];
@@ -213,10 +211,10 @@ static const int name_types[] = {GEN_URI, GEN_DNS, GEN_EMAIL, GEN_IPADD};
 
 static bool name_matches(const GENERAL_NAME *g, const char *wanted)
 {
-	char text[NAME_SIZE];
+	char text[CLIENT_NAME_SIZE];
 
 	for (unsigned i = 0; i < sizeof(name_types) / sizeof(name_types[0]); i++) {
-		if (name_text(g, name_types[i], text))
+		if (client_name(g, name_types[i], text))
 			return g->type == GEN_DNS ? strcasecmp(text, wanted) == 0
 						  : strcmp(text, wanted) == 0;
 	}
@@ -311,216 +309,4 @@ bool client_rules_resume(const struct client_rules *r, X509 *leaf)
 	if (leaf == NULL)
 		return !r->required;
 	return X509_cmp_current_time(X509_get0_notAfter(leaf)) > 0;
-}
-
-// --- texts
-
-// Texts one behind the other, and which of them is which.
-struct texts {
-	BIO *bio;
-	struct {
-		struct bytes *to;
-		size_t start;
-		size_t len;
-	} at[16];
-	unsigned n;
-};
-
-static size_t written(const struct texts *t)
-{
-	return (size_t)BIO_pending(t->bio);
-}
-
-static void text_begin(struct texts *t, struct bytes *to)
-{
-	t->at[t->n].to = to;
-	t->at[t->n].start = written(t);
-}
-
-static void text_end(struct texts *t)
-{
-	t->at[t->n].len = written(t) - t->at[t->n].start;
-	t->n++;
-}
-
-static void put_hex(BIO *to, const uint8_t *bytes, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		BIO_printf(to, "%02x", bytes[i]);
-}
-
-static void put_digest(BIO *to, X509 *leaf, const EVP_MD *md)
-{
-	uint8_t digest[EVP_MAX_MD_SIZE];
-	unsigned len;
-
-	if (X509_digest(leaf, md, digest, &len) == 1)
-		put_hex(to, digest, len);
-}
-
-static void put_certificate(BIO *to, X509 *leaf)
-{
-	BIO *pem = BIO_new(BIO_s_mem());
-	char *text;
-	long len;
-
-	if (pem == NULL)
-		return;
-	len = PEM_write_bio_X509(pem, leaf) == 1 ? BIO_get_mem_data(pem, &text) : 0;
-	for (long i = 0; i < len; i++) {
-		// Those of a PEM text that may not stand in a URL.
-		if (memchr("\n +/=", text[i], 5) != NULL)
-			BIO_printf(to, "%%%02X", text[i]);
-		else
-			BIO_write(to, text + i, 1);
-	}
-	BIO_free(pem);
-}
-
-// All names of one type: 'before' and 'between' frame each.
-static unsigned put_names(
-	BIO *to, const GENERAL_NAMES *names, int type, const char *before, bool quote)
-{
-	unsigned n = 0;
-
-	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-		char text[NAME_SIZE];
-		bool quoted;
-
-		if (!name_text(sk_GENERAL_NAME_value(names, i), type, text))
-			continue;
-		if (n++ > 0 && !quote)
-			BIO_puts(to, ",");
-		BIO_puts(to, before);
-		quoted = quote && strpbrk(text, ",;\"\\") != NULL;
-		if (quoted)
-			BIO_puts(to, "\"");
-		for (const char *c = text; *c != '\0'; c++) {
-			if (quoted && (*c == '"' || *c == '\\'))
-				BIO_puts(to, "\\");
-			BIO_write(to, c, 1);
-		}
-		if (quoted)
-			BIO_puts(to, "\"");
-	}
-	return n;
-}
-
-static void put_own_names(BIO *to, SSL *ssl)
-{
-	X509 *own = SSL_get_certificate(ssl);
-	GENERAL_NAMES *names =
-		own != NULL ? X509_get_ext_d2i(own, NID_subject_alt_name, NULL, NULL) : NULL;
-
-	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-		char text[NAME_SIZE];
-
-		if (name_text(sk_GENERAL_NAME_value(names, i), GEN_URI, text)
-			&& strpbrk(text, ",;\"\\") == NULL)
-			BIO_printf(to, "By=%s;", text);
-	}
-	GENERAL_NAMES_free(names);
-}
-
-// The order of the elements is Envoy's.
-static void put_forwarded(BIO *to, SSL *ssl, X509 *leaf, const GENERAL_NAMES *names)
-{
-	put_own_names(to, ssl);
-	BIO_puts(to, "Hash=");
-	put_digest(to, leaf, EVP_sha256());
-	if (i2d_X509(leaf, NULL) <= TLS_CLIENT_FORWARDED_MAX) {
-		BIO_puts(to, ";Cert=\"");
-		put_certificate(to, leaf);
-		BIO_puts(to, "\"");
-	}
-	BIO_puts(to, ";Subject=\"");
-	X509_NAME_print_ex(to, X509_get_subject_name(leaf), 0, XN_FLAG_RFC2253);
-	BIO_puts(to, "\"");
-	if (put_names(to, names, GEN_URI, ";URI=", true) == 0)
-		BIO_puts(to, ";URI=");
-	put_names(to, names, GEN_DNS, ";DNS=", true);
-}
-
-static void put_serial(BIO *to, X509 *leaf)
-{
-	const ASN1_INTEGER *serial = X509_get0_serialNumber(leaf);
-
-	put_hex(to, ASN1_STRING_get0_data(serial), (size_t)ASN1_STRING_length(serial));
-}
-
-static int64_t time_of(const ASN1_TIME *t)
-{
-	struct tm tm;
-
-	return ASN1_TIME_to_tm(t, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
-}
-
-static void put_texts(struct texts *t, struct tls_client *c, SSL *ssl, X509 *leaf)
-{
-	GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
-
-#define TEXT(member, ...)                  \
-	do {                               \
-		text_begin(t, &c->member); \
-		__VA_ARGS__;               \
-		text_end(t);               \
-	} while (0)
-	TEXT(forwarded, put_forwarded(t->bio, ssl, leaf, names));
-	TEXT(certificate, put_certificate(t->bio, leaf));
-	TEXT(subject, X509_NAME_print_ex(t->bio, X509_get_subject_name(leaf), 0, XN_FLAG_RFC2253));
-	TEXT(issuer, X509_NAME_print_ex(t->bio, X509_get_issuer_name(leaf), 0, XN_FLAG_RFC2253));
-	TEXT(serial, put_serial(t->bio, leaf));
-	TEXT(fingerprint_256, put_digest(t->bio, leaf, EVP_sha256()));
-	TEXT(fingerprint_1, put_digest(t->bio, leaf, EVP_sha1()));
-	TEXT(uri_sans, put_names(t->bio, names, GEN_URI, "", false));
-	TEXT(dns_sans, put_names(t->bio, names, GEN_DNS, "", false));
-	TEXT(email_sans, put_names(t->bio, names, GEN_EMAIL, "", false));
-	TEXT(ip_sans, put_names(t->bio, names, GEN_IPADD, "", false));
-#undef TEXT
-	c->valid_from_us = (uint64_t)time_of(X509_get0_notBefore(leaf)) * 1000000;
-	c->valid_until_us = (uint64_t)time_of(X509_get0_notAfter(leaf)) * 1000000;
-	GENERAL_NAMES_free(names);
-}
-
-bool client_read(struct tls_client **out, SSL *ssl)
-{
-	X509 *leaf = SSL_get0_peer_certificate(ssl);
-	struct tls_client *c;
-	struct texts t = {0};
-	size_t size;
-
-	*out = NULL;
-	if (leaf == NULL)
-		return true;
-	c = OPENSSL_zalloc(sizeof(*c));
-	t.bio = BIO_new(BIO_s_mem());
-	if (c != NULL && t.bio != NULL) {
-		ERR_clear_error();
-		put_texts(&t, c, ssl, leaf);
-		size = written(&t);
-		c->memory = OPENSSL_malloc(size + 1);
-		if (c->memory != NULL && BIO_read(t.bio, c->memory, (int)size) == (int)size
-			&& ERR_GET_REASON(ERR_peek_error()) != ERR_R_MALLOC_FAILURE)
-			*out = c;
-	}
-	ERR_clear_error();
-	BIO_free(t.bio);
-	if (*out == NULL) {
-		client_free(&c);
-		return false;
-	}
-	for (unsigned i = 0; i < t.n; i++)
-		*t.at[i].to = bytes_of((uint8_t *)c->memory + t.at[i].start, t.at[i].len);
-	return true;
-}
-
-void client_free(struct tls_client **cp)
-{
-	struct tls_client *c = *cp;
-
-	*cp = NULL;
-	if (c == NULL)
-		return;
-	OPENSSL_free(c->memory);
-	OPENSSL_free(c);
 }

@@ -10,6 +10,7 @@
 #include "tls/tls_failure.h"
 
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 struct client_rules;
 
@@ -29,7 +30,11 @@ enum tls_cause client_rules_verify(const struct client_rules *r, X509_STORE_CTX 
 // began is the session context's business.
 bool client_rules_resume(const struct client_rules *r, X509 *leaf);
 
-// The certificate that the client of 'ssl' has presented, in one block of OpenSSL's memory; '*out' is NULL if there is none.
-// Returns false without memory.
-bool client_read(struct tls_client **out, SSL *ssl);
+// Writes one subject alternative name; false if it is not of this type (GEN_DNS...), or no name.
+#define CLIENT_NAME_SIZE 256
+bool client_name(const GENERAL_NAME *g, int type, char out[CLIENT_NAME_SIZE]);
+
+// What 'leaf', a client's certificate, says, in OpenSSL's memory. 'own' is the certificate that the client was shown; NULL: none.
+// Returns NULL without memory.
+struct tls_client *client_read(X509 *leaf, X509 *own);
 void client_free(struct tls_client **cp);

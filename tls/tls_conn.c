@@ -161,7 +161,11 @@ static void count_handshake(struct tls_conn *c)
 
 static void conn_opened(struct tls_conn *c)
 {
-	if (!client_read(&c->client, c->ssl)) {
+	X509 *leaf = SSL_get0_peer_certificate(c->ssl);
+
+	if (leaf != NULL)
+		c->client = client_read(leaf, SSL_get_certificate(c->ssl));
+	if (leaf != NULL && c->client == NULL) {
 		conn_fail(c, STREAM_ERROR_TLS_HANDSHAKE, TLS_CAUSE_NO_MEMORY);
 		conn_tell(c, 0);
 		return;
