@@ -57,8 +57,7 @@ static uint64_t n_dropped(const struct gateway *gw)
 	return n;
 }
 
-// The ring whose first record is the oldest; NULL if all are empty.
-static struct capture_ring *oldest(const struct gateway *gw, const struct capture_record **out)
+static struct capture_ring *oldest_now(const struct gateway *gw, const struct capture_record **out)
 {
 	struct capture_ring *found = NULL;
 
@@ -71,6 +70,21 @@ static struct capture_ring *oldest(const struct gateway *gw, const struct captur
 		found = ring;
 		*out = r;
 	}
+	return found;
+}
+
+// The ring whose first record is the oldest; NULL if all are empty.
+//
+// One worker's frame may be the answer to another's, which was written before it, but perhaps after its ring was looked at: so
+// all are looked at again until nothing older turns up.
+static struct capture_ring *oldest(const struct gateway *gw, const struct capture_record **out)
+{
+	struct capture_ring *found, *again = oldest_now(gw, out);
+
+	do {
+		found = again;
+		again = oldest_now(gw, out);
+	} while (again != found);
 	return found;
 }
 
