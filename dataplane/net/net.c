@@ -62,6 +62,8 @@ struct net *net_new(const struct net_config *config, uint64_t now_us)
 	net->quiet = config->quiet;
 	net->tell = config->tell;
 	net->tell_arg = config->tell_arg;
+	net->arrives = config->arrives;
+	net->arrives_arg = config->arrives_arg;
 	token_bucket_init(&net->icmp_bucket, ICMP_RATE, ICMP_BURST, now_us);
 	token_bucket_init(&net->arp_bucket, ARP_RATE, ARP_BURST, now_us);
 	neigh_init(net);
@@ -295,6 +297,16 @@ bool net_route(struct net *net, const struct ip_addr *dst, struct ip_addr *src, 
 	*src = *own;
 	*mtu = r->iface->mtu;
 	return true;
+}
+
+bool net_arrives_here(
+	struct net *net, const struct ip_endpoint *local, const struct ip_endpoint *remote)
+{
+	const struct route *r = net->arrives != NULL ? fib_route(net, &remote->addr) : NULL;
+
+	return r == NULL
+		|| net->arrives(
+			net->arrives_arg, (unsigned)(r->iface - net->ifaces), local, remote);
 }
 
 bool net_owns(const struct net *net, const struct ip_addr *a)

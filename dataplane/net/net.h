@@ -65,6 +65,10 @@ struct iface_config {
 typedef void net_tell_fn(
 	void *arg, unsigned iface, const struct ip_addr *addr, const uint8_t mac[6]);
 
+// True if what comes from 'remote' to 'local' over that interface arrives where this net runs without a detour.
+typedef bool net_arrives_fn(void *arg, unsigned iface, const struct ip_endpoint *local,
+	const struct ip_endpoint *remote);
+
 struct net_config {
 	struct rte_mempool *mbufs; // for everything sent; received mbufs come from anywhere
 	struct hash_key
@@ -81,6 +85,8 @@ struct net_config {
 	const struct tcp_settings *tcp; // NULL: defaults; copied
 	net_tell_fn *tell; // so that other nets with the same interfaces need not ask; NULL: nobody
 	void *tell_arg;
+	net_arrives_fn *arrives; // which local ports are better than others; NULL: all are the same
+	void *arrives_arg;
 	bool quiet; // another net answers ARP and ND for the same addresses and announces them; this one
 		// learns only
 };
@@ -134,6 +140,10 @@ unsigned net_segments_at_once(struct net *net, const struct ip_addr *dst, uint16
 
 // The local address and path MTU for packets to 'dst'. Returns false if there is no route.
 bool net_route(struct net *net, const struct ip_addr *dst, struct ip_addr *src, uint16_t *mtu);
+
+// True if answers from 'remote' to 'local' arrive without a detour (net_arrives_fn), as far as that is known.
+bool net_arrives_here(
+	struct net *net, const struct ip_endpoint *local, const struct ip_endpoint *remote);
 
 // True if 'a' is an address of one of the interfaces.
 bool net_owns(const struct net *net, const struct ip_addr *a);

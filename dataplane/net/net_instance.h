@@ -155,6 +155,8 @@ struct net {
 	bool quiet;
 	net_tell_fn *tell;
 	void *tell_arg;
+	net_arrives_fn *arrives;
+	void *arrives_arg;
 
 	unsigned n_ifaces;
 	bool announced;

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#define BETTER_PORTS 64u // that are looked at for straight ways
+
 static bool is_any(const struct ip_addr *a)
 {
 	return (a->q[0] == 0 && a->q[1] == 0) || (ip_addr_is_v4(a) && ip_addr_v4(a) == 0);
@@ -200,7 +202,7 @@ static bool is_free_pair(struct tcp *t, const struct ip_endpoint *local,
 static bool choose_port(struct tcp *t, struct ip_endpoint *local, const struct ip_endpoint *remote,
 	uint32_t *iss, uint64_t now_us)
 {
-	uint32_t step = (uint32_t)t->port_mask + 1, first, n, start;
+	uint32_t step = (uint32_t)t->port_mask + 1, first, n, start, n_better;
 
 	first = t->port_first + ((t->port_value - (uint32_t)t->port_first) & t->port_mask);
 	if (first > t->port_last)
@@ -208,10 +210,16 @@ static bool choose_port(struct tcp *t, struct ip_endpoint *local, const struct i
 	n = (t->port_last - first) / step + 1;
 	local->port = 0;
 	start = tcp_hash(t, local, remote) + t->port_rover;
-	for (uint32_t i = 0; i < n; i++) {
-		local->port = (uint16_t)(first + (start + i) % n * step);
+	// First some of those whose answers come straight here; then any.
+	n_better = n < BETTER_PORTS ? n : BETTER_PORTS;
+	for (uint32_t i = 0; i < n_better + n; i++) {
+		uint32_t at = i < n_better ? i : i - n_better;
+
+		local->port = (uint16_t)(first + (start + at) % n * step);
+		if (i < n_better && !net_arrives_here(t->net, local, remote))
+			continue;
 		if (is_free_pair(t, local, remote, iss, now_us)) {
-			t->port_rover += i + 1;
+			t->port_rover += at + 1;
 			return true;
 		}
 	}

@@ -37,10 +37,11 @@ struct net {
 	struct rte_mbuf *sent[RIG_MAX_SENT];
 	unsigned n_sent;
 	unsigned n_taken;
-	unsigned n_packets;    // as TCP gave them, before they were cut
-	unsigned at_once;      // segments that the device takes as one packet
-	bool hold;             // the device keeps the next packet ...
-	struct rte_mbuf *held; // ... this
+	unsigned n_packets;     // as TCP gave them, before they were cut
+	unsigned at_once;       // segments that the device takes as one packet
+	uint16_t straight_port; // the one whose answers come without a detour; 0: all
+	bool hold;              // the device keeps the next packet ...
+	struct rte_mbuf *held;  // ... this
 	uint16_t mtu;
 	bool unroutable;
 };
@@ -164,6 +165,13 @@ bool net_route(struct net *net, const struct ip_addr *dst, struct ip_addr *src, 
 	ip_addr_parse("10.0.0.1", src);
 	*mtu = net->mtu;
 	return true;
+}
+
+bool net_arrives_here(
+	struct net *net, const struct ip_endpoint *local, const struct ip_endpoint *remote)
+{
+	(void)remote;
+	return net->straight_port == 0 || local->port == net->straight_port;
 }
 
 bool net_owns(const struct net *net, const struct ip_addr *a)

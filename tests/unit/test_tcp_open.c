@@ -173,6 +173,26 @@ static void a_full_table_is_counted_and_recovers(void)
 	rig_fini(&r);
 }
 
+static void a_port_whose_answers_come_straight_is_preferred_and_no_other_given_up(void)
+{
+	struct rig r;
+	struct stream *streams[25];
+	enum stream_error error;
+
+	rig_init(&r, &(struct rig_options){.max_connections = 30});
+	r.net.straight_port = 20033;
+	for (unsigned i = 0; i < 25; i++) {
+		streams[i] = tcp_connect(
+			&r.net, &(struct tcp_connect_options){.remote = r.peer}, &error, r.now_us);
+		assert_non_null(streams[i]);
+		assert_int_equal(streams[i]->local.port == 20033, i == 0);
+		assert_int_equal(streams[i]->local.port & 3, 1);
+	}
+	for (unsigned i = 0; i < 25; i++)
+		stream_abort(&streams[i]);
+	rig_done(&r);
+}
+
 static void ports_of_the_slice_run_out_with_an_answer(void)
 {
 	struct rig r;
@@ -286,8 +306,9 @@ TESTS(TEST(passive_open_and_close_by_the_peer), TEST(active_open_and_close_by_us
 	TEST(a_refused_connect_says_so),
 	TEST(icmp_ends_a_connect_but_only_with_a_sequence_number_in_flight),
 	TEST(icmp_too_big_makes_segments_smaller), TEST(a_repeated_syn_gets_the_same_answer),
-	TEST(a_full_table_is_counted_and_recovers), TEST(ports_of_the_slice_run_out_with_an_answer),
-	TEST(an_owner_may_refuse), TEST(segments_to_nobody_get_the_right_reset),
-	TEST(options_are_read_from_any_bytes),
+	TEST(a_full_table_is_counted_and_recovers),
+	TEST(a_port_whose_answers_come_straight_is_preferred_and_no_other_given_up),
+	TEST(ports_of_the_slice_run_out_with_an_answer), TEST(an_owner_may_refuse),
+	TEST(segments_to_nobody_get_the_right_reset), TEST(options_are_read_from_any_bytes),
 	TEST(an_empty_pool_stops_writers_and_lets_them_go_on),
 	TEST(the_buffer_budget_bounds_what_a_writer_may_queue))
