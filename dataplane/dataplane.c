@@ -387,6 +387,7 @@ bool dataplane_port_status(const struct dataplane *d, unsigned index, struct por
 	};
 	memcpy(out->mac, p->mac, sizeof(out->mac));
 	port_offload_print(&p->offloads, out->offloads);
+	port_rss_print(&p->rss, out->steering);
 	return true;
 }
 

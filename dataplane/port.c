@@ -27,7 +27,8 @@ LOG_MODULE("port")
 #define MTU_MAX        (MBUF_ROOM - L2_OVERHEAD)
 #define MTU_MIN        576u // RFC 791: every host takes this much
 
-// It cuts by rte_gso, which of IPv6 makes nothing at all, and compares frames with the MTU.
+// It cuts by rte_gso, which leaves IPv6 as large as it is, and refuses what it compares with the MTU, Ethernet header
+// included (DPDK 22.11.11; without this: frames of 65 kB, and none at all).
 #define TAP_LIMITS (PORT_TSO_IP4_ONLY | PORT_TSO_WITHIN_MTU)
 
 // What dev_info does not tell. The table only takes rights away or adds care; a driver without a row is
@@ -292,7 +293,7 @@ static int setup_queues(struct port *p, const struct port_config *config,
 }
 
 static int configure(struct port *p, const struct port_config *config, bool is_virtual,
-	struct rte_mempool *pool, char *error, size_t error_size)
+	unsigned n_workers, struct rte_mempool *pool, char *error, size_t error_size)
 {
 	struct rte_eth_conf conf = {.rxmode.mtu = p->mtu};
 	struct rte_eth_dev_info info;
@@ -322,13 +323,14 @@ static int configure(struct port *p, const struct port_config *config, bool is_v
 		p->csum = CSUM_TRUST;
 	if (config->checksum >= 0)
 		p->csum = (enum csum_policy)config->checksum;
-	if (p->n_queues > 1 && (info.flow_type_rss_offloads & RTE_ETH_RSS_NONFRAG_IPV4_TCP) != 0) {
-		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-		conf.rx_adv_conf.rss_conf.rss_hf = RTE_ETH_RSS_NONFRAG_IPV4_TCP;
-	}
+	p->rss.why = "off";
+	if (config->offloads)
+		port_rss_prepare(&p->rss, &info, p->n_queues, n_workers, &conf);
 	p->wakes &= !quirk->no_rx_interrupts || quirk->family != 0;
 	conf.intr_conf.rxq = p->wakes && quirk->family == 0;
 	result = rte_eth_dev_configure(p->id, p->n_queues, p->n_queues, &conf);
+	if (result != 0 && port_rss_refused(&p->rss, &conf))
+		result = rte_eth_dev_configure(p->id, p->n_queues, p->n_queues, &conf);
 	if (result != 0)
 		return fail(result, "\"%s\" refuses %u queues: %s (DPDK said: %s)", config->device,
 			p->n_queues, strerror(-result), eal_take_words());
@@ -336,18 +338,21 @@ static int configure(struct port *p, const struct port_config *config, bool is_v
 }
 
 static int configure_and_start(struct port *p, const struct port_config *config, bool is_virtual,
-	struct rte_mempool *pool, char *error, size_t error_size)
+	unsigned n_workers, struct rte_mempool *pool, char *error, size_t error_size)
 {
-	int result = configure(p, config, is_virtual, pool, error, error_size);
+	int result = configure(p, config, is_virtual, n_workers, pool, error, error_size);
 
 	if (result != 0)
 		return result;
 	if (config->mtu != 0)
 		rte_eth_dev_set_mtu(p->id, config->mtu);
 	result = rte_eth_dev_start(p->id);
-	return result == 0 ? 0
-			   : fail(result, "\"%s\" does not start: %s (DPDK said: %s)",
-				   config->device, strerror(-result), eal_take_words());
+	if (result != 0)
+		return fail(result, "\"%s\" does not start: %s (DPDK said: %s)", config->device,
+			strerror(-result), eal_take_words());
+	port_rss_start(&p->rss, p->id);
+	eal_take_words(); // of drivers that have no RSS
+	return 0;
 }
 
 // Makes sure that nobody else's XDP program is on the interface: another gateway's never is, since we have
@@ -446,7 +451,7 @@ int port_open(struct port *p, const struct port_config *config, unsigned index, 
 	struct netdev below = {.n_rx_queues = n_workers};
 	unsigned n_queues = n_workers;
 	bool is_virtual = false;
-	char program[64] = "", offloads[PORT_OFFLOADS_TEXT_SIZE];
+	char program[64] = "", offloads[PORT_OFFLOADS_TEXT_SIZE], steering[RSS_TEXT_SIZE];
 	int result = 0, program_fd = -1;
 
 	*p = (struct port){.name = config->name, .claim_fd = -1, .shared = config->shared};
@@ -478,10 +483,11 @@ int port_open(struct port *p, const struct port_config *config, unsigned index, 
 	}
 	p->wakes = true;
 	memset(p->sockets, 0xff, sizeof(p->sockets));
-	result = configure_and_start(p, config, is_virtual, pool, error, error_size);
+	result = configure_and_start(p, config, is_virtual, n_workers, pool, error, error_size);
 	if (result != 0 && p->wakes) { // what the driver sits on may have none
 		p->wakes = false;
-		result = configure_and_start(p, config, is_virtual, pool, error, error_size);
+		result = configure_and_start(
+			p, config, is_virtual, n_workers, pool, error, error_size);
 	}
 	if (result != 0)
 		goto out;
@@ -493,10 +499,11 @@ int port_open(struct port *p, const struct port_config *config, unsigned index, 
 		receive_groups(p, config);
 	choose_mac(p);
 	port_offload_print(&p->offloads, offloads);
+	port_rss_print(&p->rss, steering);
 	log_info("open port=%s driver=%s device=%s queues=%u mtu=%u checksum=%s offloads=\"%s\" "
-		 "addressing=%s",
+		 "steering=\"%s\" addressing=%s",
 		p->name, p->driver, config->device, p->n_queues, p->mtu, port_csum_name(p->csum),
-		offloads, p->shared ? "shared" : "own");
+		offloads, steering, p->shared ? "shared" : "own");
 out:
 	if (program_fd >= 0)
 		close(program_fd);
@@ -521,6 +528,7 @@ void port_close(struct port *p)
 			rte_dev_remove(info.device);
 	}
 	p->is_open = false;
+	port_rss_fini(&p->rss);
 	xdp_share_fini(&p->share);
 	if (p->claim_fd > 0)
 		close(p->claim_fd);

@@ -7,6 +7,7 @@
 
 #include "dataplane/dataplane.h"
 #include "dataplane/port_offload.h"
+#include "dataplane/port_rss.h"
 #include "dataplane/xdp.h"
 
 #include <rte_mempool.h>
@@ -25,6 +26,7 @@ struct port {
 		[6]; // what the stack uses; not the device's where the kernel has that one itself
 	enum csum_policy csum;
 	struct port_offloads offloads;
+	struct port_rss rss;
 	bool wakes; // a frame can end a worker's wait: by its queue's socket, or a receive interrupt
 	int sockets[DATAPLANE_MAX_WORKERS]; // of the queues, owned by the driver; -1: none
 	char device_name[64];

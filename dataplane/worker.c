@@ -36,7 +36,8 @@ struct worker_port {
 	struct worker *
 		sender; // who has the transmit queue: itself, or the one whose outbox takes the frames
 	uint16_t port_id;
-	uint16_t queue; // both directions; UINT16_MAX: none
+	uint16_t queue;  // both directions; UINT16_MAX: none
+	struct rss *rss; // of all workers; NULL: the port has none
 	bool prepares; // the device does something to frames, and its driver wants to see them before
 
 	// per packet
@@ -322,6 +323,20 @@ static void hear(struct worker *w, struct rte_mbuf *m, uint64_t now_us)
 	rte_pktmbuf_free(m);
 }
 
+static void check_rss(
+	struct worker *w, const struct worker_port *p, const struct rte_mbuf *m, uint32_t hash)
+{
+	const uint32_t *said = m->ol_flags & RTE_MBUF_F_RX_RSS_HASH ? &m->hash.rss : NULL;
+
+	if (likely(rss_check(p->rss, hash, p->queue, said)))
+		return;
+	stat_inc(&w->stats.steer_rss_wrong);
+	log_warning("the device's rss is wrong, frames are steered without it port=%s queue=%u "
+		    "expected=%u hash=%08x device=%08x",
+		w->shared->ports[p - w->ports].name, p->queue, rss_queue(p->rss, hash), hash,
+		said != NULL ? *said : 0);
+}
+
 // Keeps in 'ms' what belongs to this worker and returns how many those are.
 static unsigned steer_frames(
 	struct worker *w, const struct worker_port *p, struct rte_mbuf **ms, unsigned n)
@@ -329,20 +344,22 @@ static unsigned steer_frames(
 	unsigned n_own = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		uint32_t owner;
+		struct steer_verdict v;
 
 		// Headers may be in any of several buffers. What is too large for one is dropped later.
 		if (unlikely(ms[i]->nb_segs > 1))
 			(void)rte_pktmbuf_linearize(ms[i]);
-		owner = steer_owner(&w->shared->steer,
+		v = steer_frame(&w->shared->steer, p->rss,
 			bytes_of(rte_pktmbuf_mtod(ms[i], void *), rte_pktmbuf_data_len(ms[i])));
+		if (v.is_hashed)
+			check_rss(w, p, ms[i], v.hash);
 		ms[i]->port = p->port_id; // not every driver sets it
-		if (owner == STEER_EVERYBODY)
+		if (v.owner == STEER_EVERYBODY)
 			copy_to_others(w, ms[i]);
-		if (owner == w->index || owner == STEER_EVERYBODY)
+		if (v.owner == w->index || v.owner == STEER_EVERYBODY)
 			ms[n_own++] = ms[i];
 		else
-			hand_over(w, owner, ms[i]);
+			hand_over(w, v.owner, ms[i]);
 	}
 	return n_own;
 }
@@ -539,6 +556,17 @@ static void loop(struct worker *w)
 	}
 }
 
+// What the stack calls to choose a local port: with RSS the answers come in by the queue that the hash names.
+static bool arrives_here(
+	void *arg, unsigned port, const struct ip_endpoint *local, const struct ip_endpoint *remote)
+{
+	const struct worker *w = arg;
+	const struct rss *rss = w->ports[port].rss;
+
+	return rss == NULL || rss_state(rss) == RSS_WRONG
+		|| rss_queue(rss, rss_hash(rss, remote, local)) == w->index;
+}
+
 // --- its life
 
 static int start_net(struct worker *w, uint64_t now_us)
@@ -557,6 +585,8 @@ static int start_net(struct worker *w, uint64_t now_us)
 		.stats = &w->stats,
 		.tell = s->n_workers > 1 ? tell_others : NULL,
 		.tell_arg = w,
+		.arrives = s->n_workers > 1 ? arrives_here : NULL,
+		.arrives_arg = w,
 		.quiet = w->index != 0,
 	};
 
@@ -600,6 +630,7 @@ static void attach_ports(struct worker *w)
 
 		p->worker = w;
 		p->port_id = s->ports[i].id;
+		p->rss = s->ports[i].rss.rss;
 		p->prepares = s->ports[i].offloads.tx_flags != 0;
 		p->queue = w->index < n ? (uint16_t)w->index : UINT16_MAX;
 		p->sender = s->workers[w->index % n];

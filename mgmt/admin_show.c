@@ -22,15 +22,15 @@ static json_t *ports(const struct gateway *gw)
 	for (unsigned i = 0; dataplane_port_status(gw->dataplane, i, &p); i++)
 		json_array_append_new(list,
 			json_pack(
-				"{s:s, s:s, s:o, s:i, s:i, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+				"{s:s, s:s, s:o, s:i, s:i, s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 				"port", p.name, "driver", p.driver, "mac", mac_text(p.mac), "mtu",
 				(int)p.mtu, "queues", (int)p.n_queues, "link", (int)p.link_up,
-				"checksum", p.checksum, "offloads", p.offloads, "rx_packets",
-				(json_int_t)p.rx_packets, "rx_missed", (json_int_t)p.rx_missed,
-				"rx_errors", (json_int_t)p.rx_errors, "rx_nombuf",
-				(json_int_t)p.rx_nombuf, "tx_packets", (json_int_t)p.tx_packets,
-				"tx_errors", (json_int_t)p.tx_errors, "rx_bytes",
-				(json_int_t)p.rx_bytes));
+				"checksum", p.checksum, "offloads", p.offloads, "steering",
+				p.steering, "rx_packets", (json_int_t)p.rx_packets, "rx_missed",
+				(json_int_t)p.rx_missed, "rx_errors", (json_int_t)p.rx_errors,
+				"rx_nombuf", (json_int_t)p.rx_nombuf, "tx_packets",
+				(json_int_t)p.tx_packets, "tx_errors", (json_int_t)p.tx_errors,
+				"rx_bytes", (json_int_t)p.rx_bytes));
 	return list;
 }
 

@@ -11,9 +11,9 @@ static void print_ports(FILE *to, const struct gateway *gw, const struct applian
 	for (unsigned i = 0; dataplane_port_status(gw->dataplane, i, &p); i++) {
 		fprintf(to,
 			"  port       %s: %s, %02x:%02x:%02x:%02x:%02x:%02x, mtu %u, queues %u, "
-			"checksums %s, offloads %s, link %s\n",
+			"checksums %s, offloads %s, steering %s, link %s\n",
 			p.name, p.driver, p.mac[0], p.mac[1], p.mac[2], p.mac[3], p.mac[4],
-			p.mac[5], p.mtu, p.n_queues, p.checksum, p.offloads,
+			p.mac[5], p.mtu, p.n_queues, p.checksum, p.offloads, p.steering,
 			p.link_up ? "up" : "down");
 		for (unsigned j = 0; i < a->n_ports && j < a->ports[i].n_addresses; j++) {
 			char text[IP_ENDPOINT_TEXT_SIZE];

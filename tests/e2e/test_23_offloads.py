@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, Client
+from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, Client, Gateway, cores_of_workers
 from tests.lab import netns
 from tests.lab.service import pattern
 
@@ -29,19 +29,28 @@ class TapClient(Client):
         return super().curl(url, *to, *arguments, namespace="gw", **options)
 
 
-@pytest.fixture(params=["auto", "off"])
-def gateway(request, new_gateway, services, core, tmp_path):
-    external = shop.EXTERNAL["tap"] + f"\n      offloads: {request.param}"
-    appliance = shop.APPLIANCE.replace("[10.77.1.254/24]", '[10.77.1.254/24, "fd77:1::254/64"]').format(
-        run=tmp_path / "gateway-0", core=core, external=external, hugepages="prefer"
-    )
-    gateway = new_gateway(replace={"appliance.yaml": appliance})
-    gateway.offloads = request.param
+def write_config(directory, core, offloads, memory="200Mi"):
+    external = shop.EXTERNAL["tap"] + f"\n      offloads: {offloads}"
+    appliance = shop.APPLIANCE.format(run=directory, core=core, external=external, hugepages="prefer")
+    appliance = appliance.replace("[10.77.1.254/24]", '[10.77.1.254/24, "fd77:1::254/64"]').replace("200Mi", memory)
+    shop.write(directory / "config", core, replace={"appliance.yaml": appliance})
+
+
+def start(gateway):
+    gateway.start()
     with netns.inside(f"{LAB}-gw"):
         subprocess.run(["ip", "addr", "add", "10.77.1.1/24", "dev", "ta"], check=True)
         subprocess.run(["sysctl", "-qw", "net.ipv6.conf.ta.disable_ipv6=0"], check=True)
         subprocess.run(["ip", "addr", "add", "fd77:1::1/64", "dev", "ta", "nodad"], check=True)
         subprocess.run(["ip", "link", "set", "ta", "mtu", "1400", "up"], check=True)
+    return gateway
+
+
+@pytest.fixture(params=["auto", "off"])
+def gateway(request, lab, services, core, tmp_path):
+    write_config(tmp_path, core, request.param)
+    gateway = start(Gateway(tmp_path, core))
+    gateway.offloads = request.param
     yield gateway
     assert gateway.stop() == 0, gateway.output()[-4000:]
 
@@ -91,3 +100,24 @@ def test_megabytes_arrive_whole_in_both_directions(gateway, tmp_path, family, sc
     else:
         assert segments > SIZE / 1400 / 2  # most of the download
         assert segments > 4 * packets
+
+
+def test_without_rss_two_queues_are_steered_in_software(lab, services, tmp_path):
+    """The kernel chooses the queue of a TAP device by a rule of its own."""
+    cores = cores_of_workers(2)
+    write_config(tmp_path, cores, "auto", memory="256Mi")
+    gateway = start(Gateway(tmp_path, cores))
+    try:
+        assert port(gateway)["queues"] == 2
+        assert port(gateway)["steering"].startswith("software: the device")
+        assert port(gateway, "mesh")["steering"] == "software: fewer queues than workers"
+        client = TapClient(gateway.config / "ca.crt")
+        for _ in range(20):
+            for family in (4, 6):
+                client.curl(f"http://shop.example:{HTTP}/checkout/bytes/100000", family, text=False)
+        metrics = gateway.metrics()
+        assert metrics.sum("pollgate_steer_handed_over_total") > 0
+        assert metrics.sum("pollgate_tcp_drop_closed_port_total") == 0
+        assert metrics.sum("pollgate_steer_rss_wrong_total") == 0
+    finally:
+        assert gateway.stop() == 0, gateway.output()[-4000:]

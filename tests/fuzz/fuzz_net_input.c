@@ -82,11 +82,17 @@ static void check_sent(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static struct rss rss;
 	struct cursor c = cursor_of(bytes_of(data, size));
 	struct steer steer;
 
 	test_eal_init();
 	rig_start6();
+	if (rss.n_queues == 0) {
+		static const uint8_t key[RSS_KEY_MIN] = {1, 2, 3};
+
+		rss_init(&rss, key, sizeof(key), 3, 128);
+	}
 	steer_init(&steer, &(struct hash_key){1, 2}, 3, 16384, 65535);
 	while (cursor_left(&c) > 2) {
 		uint16_t head = cursor_be16(&c);
@@ -94,7 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct bytes b = cursor_take(&c, len < cursor_left(&c) ? len : cursor_left(&c));
 		struct rig_frame f = {.len = 0};
 
-		steer_owner(&steer, b);
+		steer_frame(&steer, NULL, b);
+		steer_frame(&steer, &rss, b);
 		rig_append(&f, b.ptr, b.len);
 		if ((head & 0x800) != 0)
 			repair_sums(&f);

@@ -11,7 +11,7 @@ static struct rig_frame frame;
 
 static uint32_t owner_of_frame(const struct steer *s)
 {
-	return steer_owner(s, bytes_of(frame.data, frame.len));
+	return steer_frame(s, NULL, bytes_of(frame.data, frame.len)).owner;
 }
 
 static uint32_t owner_of_segment(const struct steer *s, uint16_t from, uint16_t to)

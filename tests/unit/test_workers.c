@@ -1,8 +1,10 @@
-// Two real workers on one port with one queue, each on its thread; the test is the wire, and a third thread
+// Two real workers on one port with one queue or two, each on its thread; the test is the wire, and a third thread
 // keeps calling them as mgmt does. Run it under ThreadSanitizer: make tsan.
 //
 //     the test --> rx ring --> worker 0 --(inbox)--> worker 1
 //              <-- tx ring <-- worker 0 <--(outbox)-- worker 1
+//
+// With two queues the test is a NIC with RSS, which keeps its word or does not.
 
 #include "dataplane/base/list.h"
 #include "dataplane/base/tsan.h"
@@ -33,7 +35,15 @@
 
 static const uint8_t own_mac[6] = {2, 0, 0, 0, 0, 1}, peer_mac[6] = {2, 0, 0, 0, 0, 2};
 
-static struct rte_ring *to_workers, *from_workers;
+enum nic {
+	NIC_ONE_QUEUE,
+	NIC_RSS,
+	NIC_RSS_LIES, // about every second connection
+};
+
+static struct rte_ring *to_workers[N_WORKERS], *from_workers;
+static enum nic nic;
+static struct rss rss;
 static struct rte_mempool *pool;
 static struct worker_shared shared;
 static struct worker *workers[N_WORKERS];
@@ -120,32 +130,62 @@ static void *run_worker(void *arg)
 	return NULL;
 }
 
-static void start(void)
+static const uint8_t rss_key[40] = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67,
+	0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77,
+	0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa};
+
+// Once; each test leaves it empty.
+static void make_wire(void)
+{
+	char error[256];
+
+	if (pool != NULL)
+		return;
+	test_eal_init();
+	pool = mbuf_pool_new(8191, MBUF_PACKED, error, sizeof(error));
+	to_workers[0] = rte_ring_create("rx0", 1024, SOCKET_ID_ANY, 0);
+	to_workers[1] = rte_ring_create("rx1", 1024, SOCKET_ID_ANY, 0);
+	from_workers = rte_ring_create("tx", 4096, SOCKET_ID_ANY, 0);
+	assert_non_null(pool);
+}
+
+static uint16_t open_nic(uint16_t n_queues)
+{
+	struct rte_ring *tx[N_WORKERS] = {from_workers, from_workers};
+	const char *name = n_queues == 1 ? "wire" : nic == NIC_RSS ? "wire-rss" : "wire-lies";
+	int id = rte_eth_from_rings(name, to_workers, n_queues, tx, n_queues, SOCKET_ID_ANY);
+
+	assert_true(id >= 0);
+	assert_int_equal(
+		rte_eth_dev_configure((uint16_t)id, n_queues, n_queues, &(struct rte_eth_conf){0}),
+		0);
+	for (uint16_t i = 0; i < n_queues; i++) {
+		assert_int_equal(rte_eth_rx_queue_setup((uint16_t)id, i, 1024, 0, NULL, pool), 0);
+		assert_int_equal(rte_eth_tx_queue_setup((uint16_t)id, i, 1024, 0, NULL), 0);
+	}
+	assert_int_equal(rte_eth_dev_start((uint16_t)id), 0);
+	return (uint16_t)id;
+}
+
+static void start(enum nic kind)
 {
 	static const struct worker_app app = {
 		app_start, app_turn, app_next_deadline, app_stop, NULL};
 	static struct dataplane_config config = {
 		.adaptive = true, .n_ports = 1, .ports = {{.name = "wire", .n_addresses = 1}}};
 	static struct port port;
-	char error[256];
-	int id;
+	uint16_t id;
 
-	test_eal_init();
-	pool = mbuf_pool_new(8191, MBUF_PACKED, error, sizeof(error));
-	to_workers = rte_ring_create("rx", 1024, SOCKET_ID_ANY, 0);
-	from_workers = rte_ring_create("tx", 4096, SOCKET_ID_ANY, 0);
-	assert_non_null(pool);
-	id = rte_eth_from_rings("wire", &to_workers, 1, &from_workers, 1, SOCKET_ID_ANY);
-	assert_true(id >= 0);
-	assert_int_equal(rte_eth_dev_configure((uint16_t)id, 1, 1, &(struct rte_eth_conf){0}), 0);
-	assert_int_equal(rte_eth_rx_queue_setup((uint16_t)id, 0, 1024, 0, NULL, pool), 0);
-	assert_int_equal(rte_eth_tx_queue_setup((uint16_t)id, 0, 1024, 0, NULL), 0);
-	assert_int_equal(rte_eth_dev_start((uint16_t)id), 0);
+	make_wire();
+	nic = kind;
+	id = open_nic(nic == NIC_ONE_QUEUE ? 1 : N_WORKERS);
+	rss_init(&rss, rss_key, sizeof(rss_key), N_WORKERS, 128);
 	config.ports[0].addresses[0] = ip_addr_of_v4(OURS);
 	config.ports[0].prefix_len[0] = 24;
 	port = (struct port){.name = "wire",
-		.id = (uint16_t)id,
-		.n_queues = 1,
+		.id = id,
+		.n_queues = nic == NIC_ONE_QUEUE ? 1 : N_WORKERS,
+		.rss.rss = nic == NIC_ONE_QUEUE ? NULL : &rss,
 		.mtu = 1500,
 		.csum = CSUM_VERIFY};
 	memcpy(port.mac, own_mac, sizeof(port.mac));
@@ -189,12 +229,13 @@ static void stop(void)
 		worker_free(&workers[i]);
 	while (rte_ring_dequeue(from_workers, (void **)&m) == 0)
 		rte_pktmbuf_free(m);
+	rte_eth_dev_stop(shared.ports[0].id);
 	assert_int_equal(rte_mempool_in_use_count(pool), 0);
 }
 
 // --- the wire
 
-static void send_frame(const uint8_t *bytes, size_t len)
+static void send_frame(uint16_t queue, const uint8_t *bytes, size_t len)
 {
 	struct rte_mbuf *m;
 
@@ -202,8 +243,17 @@ static void send_frame(const uint8_t *bytes, size_t len)
 		sched_yield();
 	memcpy(rte_pktmbuf_append(m, (uint16_t)len), bytes, len);
 	tsan_release(&m->refcnt); // the driver between is DPDK's
-	while (rte_ring_enqueue(to_workers, m) != 0)
+	while (rte_ring_enqueue(to_workers[queue], m) != 0)
 		sched_yield();
+}
+
+// Where the NIC puts a segment from that port of the peer.
+static uint16_t queue_of(uint16_t from)
+{
+	struct ip_endpoint src = {ip_addr_of_v4(PEER), from}, dst = {ip_addr_of_v4(OURS), PORT};
+	uint16_t queue = nic == NIC_ONE_QUEUE ? 0 : rss_queue(&rss, rss_hash(&rss, &src, &dst));
+
+	return nic == NIC_RSS_LIES && from % 2 == 1 ? !queue : queue;
 }
 
 static void send_segment(uint16_t from, uint8_t flags, uint32_t seq, uint32_t ack, const char *data)
@@ -236,7 +286,7 @@ static void send_segment(uint16_t from, uint8_t flags, uint32_t seq, uint32_t ac
 	sum = (uint16_t)~csum_fold(
 		csum_add(h, len, csum_pseudo(&peer, &here) + csum_len((uint32_t)len)));
 	memcpy(h + 16, &sum, 2);
-	send_frame(f, 34 + len);
+	send_frame(queue_of(from), f, 34 + len);
 }
 
 static void send_arp(uint16_t opcode)
@@ -257,7 +307,7 @@ static void send_arp(uint16_t opcode)
 	f[12] = 0x08;
 	f[13] = 0x06;
 	memcpy(f + 14, &arp, sizeof(arp));
-	send_frame(f, sizeof(f));
+	send_frame(0, f, sizeof(f));
 }
 
 // What the wire has seen of each connection.
@@ -365,12 +415,27 @@ static bool all_finished(void)
 	return true;
 }
 
-static void two_workers_share_a_queue(void)
+static uint64_t sum(size_t stat)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < N_WORKERS; i++)
+		n += stat_read((const void *)((const uint8_t *)worker_stats(workers[i]) + stat));
+	return n;
+}
+
+#define SUM(stat) sum(offsetof(struct dataplane_stats, stat))
+
+// Every connection gets its echo and ends well.
+static void serve_connections(enum nic kind)
 {
 	unsigned accepted[N_WORKERS];
 	pthread_t mgmt;
 
-	start();
+	memset(seen, 0, sizeof(seen));
+	n_arp_replies = 0;
+	calls_end = false;
+	start(kind);
 	assert_int_equal(pthread_create(&mgmt, NULL, keep_calling, NULL), 0);
 	send_arp(RTE_ARP_OP_REQUEST);
 	serve_until(n_arp_replies > 0);
@@ -390,9 +455,34 @@ static void two_workers_share_a_queue(void)
 	// The key is fixed, and so is the division.
 	assert_in_range(accepted[0], N_CONNECTIONS / 4, N_CONNECTIONS / 4 * 3);
 	assert_true(n_calls > 0);
-	assert_true(stat_read(&worker_stats(workers[0])->steer_handed_over) > 0);
-	assert_int_equal(stat_read(&worker_stats(workers[0])->steer_drop_full), 0);
+	assert_int_equal(SUM(steer_drop_full), 0);
+	assert_int_equal(SUM(tcp_drop_closed_port) + SUM(tcp_tx_rst), 0);
+}
+
+static void two_workers_share_a_queue(void)
+{
+	serve_connections(NIC_ONE_QUEUE);
+	assert_true(SUM(steer_handed_over) > N_CONNECTIONS / 4);
 	stop();
 }
 
-TESTS(TEST(two_workers_share_a_queue))
+static void a_nic_that_keeps_its_word_saves_the_handing_over(void)
+{
+	serve_connections(NIC_RSS);
+	assert_int_equal(rss_state(&rss), RSS_VERIFIED);
+	assert_int_equal(SUM(steer_rss_wrong), 0);
+	assert_true(SUM(steer_handed_over) < 10); // ARP, and what it says of neighbours
+	stop();
+}
+
+static void a_nic_that_does_not_costs_nothing_else(void)
+{
+	serve_connections(NIC_RSS_LIES);
+	assert_int_equal(rss_state(&rss), RSS_WRONG);
+	assert_int_equal(SUM(steer_rss_wrong), 1);
+	assert_true(SUM(steer_handed_over) > N_CONNECTIONS / 4);
+	stop();
+}
+
+TESTS(TEST(two_workers_share_a_queue), TEST(a_nic_that_keeps_its_word_saves_the_handing_over),
+	TEST(a_nic_that_does_not_costs_nothing_else))
