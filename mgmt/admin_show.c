@@ -182,6 +182,24 @@ static json_t *expiry_text(int64_t not_after_s)
 	return json_string(text);
 }
 
+// Who signs for clients; when the first of them expires.
+static void add_authorities(json_t *list, const struct listener_config *l,
+	const struct tls_chain_config *tls, int64_t now_s)
+{
+	char error[TLS_ERROR_SIZE] = "CA of clients";
+	int64_t not_after_s;
+
+	if (tls->client.ca_pem.len == 0)
+		return;
+	tls_client_check(&tls->client, &not_after_s, error);
+	json_array_append_new(list,
+		json_pack("{s:o, s:s, s:o, s:o, s:I, s:s}", "certificate",
+			admin_string(tls->client.ca_name), "listener", l->name, "sni",
+			names_of(tls), "not_after", expiry_text(not_after_s), "days_left",
+			(json_int_t)((not_after_s - now_s) / 86400), "state",
+			not_after_s < now_s ? "CA of clients: expired" : error));
+}
+
 static void add_certificates(json_t *list, const struct listener_config *l, int64_t now_s)
 {
 	for (unsigned i = 0; i < l->n_chains; i++) {
@@ -205,6 +223,7 @@ static void add_certificates(json_t *list, const struct listener_config *l, int6
 					(json_int_t)((not_after_s - now_s) / 86400), "state",
 					admin_string(error)));
 		}
+		add_authorities(list, l, tls, now_s);
 	}
 }
 

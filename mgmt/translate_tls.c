@@ -281,8 +281,9 @@ static void translate_client(
 	struct translation *t, const struct server_tls *tls, struct tls_chain_config *chain)
 {
 	struct tls_client_config *to = &chain->client;
-	char error[TLS_ERROR_SIZE];
+	char error[TLS_ERROR_SIZE] = "";
 	const char **names;
+	int64_t not_after_s;
 
 	if (tls->mode == TLS_MODE_SIMPLE)
 		return;
@@ -302,7 +303,11 @@ static void translate_client(
 			"handshakes will fail");
 		chain->n_certificates = 0;
 	}
-	if (!tls_client_check(to, error))
+	if (tls_client_check(to, &not_after_s, error) && not_after_s < t->now_s)
+		tree_field_warning(t->d, tls->node, "mode",
+			"a CA for clients has expired; those that it signed for are refused (%s)",
+			to->ca_name);
+	else if (error[0] != '\0')
 		tree_error(t->d, object_get(tls, "mode"),
 			"unusable CA for clients: %s; expected PEM", error);
 }

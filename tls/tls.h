@@ -91,8 +91,10 @@ void tls_server_unref(struct tls_server **sp);           // any thread
 bool tls_certificate_check(const struct tls_certificate_config *c, int64_t now_s,
 	int64_t *not_after_s, char error[TLS_ERROR_SIZE]);
 
-// Checks the CAs and revocation lists without building a server. Returns false and a sentence in 'error'.
-bool tls_client_check(const struct tls_client_config *c, char error[TLS_ERROR_SIZE]);
+// Checks the CAs and revocation lists without building a server. Returns false and a sentence in 'error'. '*not_after_s' is when
+// the first of the CAs expires; INT64_MAX: there are none.
+bool tls_client_check(
+	const struct tls_client_config *c, int64_t *not_after_s, char error[TLS_ERROR_SIZE]);
 
 struct tls_worker_config {
 	uint32_t max_connections;

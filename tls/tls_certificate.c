@@ -36,8 +36,7 @@ static const char *openssl_reason(void)
 	return reason != NULL ? reason : "no reason given";
 }
 
-// Nobody can be asked for a password.
-static int no_password(char *buf, int size, int rwflag, void *arg)
+int tls_no_password(char *buf, int size, int rwflag, void *arg)
 {
 	(void)buf;
 	(void)size;
@@ -63,7 +62,7 @@ static bool read_chain(struct credential *k, BIO *in)
 {
 	X509 *x;
 
-	while ((x = PEM_read_bio_X509(in, NULL, no_password, NULL)) != NULL) {
+	while ((x = PEM_read_bio_X509(in, NULL, tls_no_password, NULL)) != NULL) {
 		if (sk_X509_push(k->chain, x) <= 0) {
 			X509_free(x);
 			return false;
@@ -82,7 +81,7 @@ static bool credential_read(struct credential *k, const struct tls_certificate_c
 	*k = (struct credential){.chain = sk_X509_new_null()};
 	if (in == NULL || k->chain == NULL)
 		return BIO_free(in), fail(error, c, "the certificate is empty");
-	k->leaf = PEM_read_bio_X509(in, NULL, no_password, NULL);
+	k->leaf = PEM_read_bio_X509(in, NULL, tls_no_password, NULL);
 	if (k->leaf == NULL || !read_chain(k, in)) {
 		BIO_free(in);
 		return fail(error, c, "%s is not a PEM certificate (%s)",
@@ -97,7 +96,7 @@ static bool credential_read(struct credential *k, const struct tls_certificate_c
 	if (in == NULL)
 		return fail(error, c, "the private key is empty");
 	ERR_clear_error();
-	k->key = PEM_read_bio_PrivateKey(in, NULL, no_password, NULL);
+	k->key = PEM_read_bio_PrivateKey(in, NULL, tls_no_password, NULL);
 	BIO_free(in);
 	if (k->key == NULL)
 		return fail(error, c,

@@ -9,3 +9,6 @@
 // in 'error'.
 bool tls_certificate_load(
 	SSL_CTX *ctx, const struct tls_certificate_config *c, char error[TLS_ERROR_SIZE]);
+
+// For PEM_read_bio_*(): nobody can be asked for a password.
+int tls_no_password(char *buf, int size, int rwflag, void *arg);

@@ -1,5 +1,7 @@
 #include "tls/tls_client.h"
 
+#include "tls/tls_certificate.h"
+
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -8,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #define DEPTH_MAX 8           // of a chain, leaf and root not counted
 #define LIST_MAX  (32 * 1024) // bytes of all certificates that a client may send
@@ -48,7 +51,7 @@ static bool add_authorities(SSL_CTX *ctx, const struct tls_client_config *c, cha
 	X509 *x;
 
 	ERR_clear_error();
-	for (; good && (x = PEM_read_bio_X509(in, NULL, NULL, NULL)) != NULL; n++) {
+	for (; good && (x = PEM_read_bio_X509(in, NULL, tls_no_password, NULL)) != NULL; n++) {
 		good = X509_STORE_add_cert(store, x) == 1 && SSL_CTX_add_client_CA(ctx, x) == 1;
 		X509_free(x);
 	}
@@ -70,7 +73,8 @@ static bool add_revocations(SSL_CTX *ctx, const struct tls_client_config *c, cha
 	X509_CRL *crl;
 
 	ERR_clear_error();
-	for (; good && (crl = PEM_read_bio_X509_CRL(in, NULL, NULL, NULL)) != NULL; n++) {
+	for (; good && (crl = PEM_read_bio_X509_CRL(in, NULL, tls_no_password, NULL)) != NULL;
+		n++) {
 		good = X509_STORE_add_crl(store, crl) == 1;
 		X509_CRL_free(crl);
 	}
@@ -153,6 +157,37 @@ void client_rules_free(struct client_rules **rp)
 	free(r->certificates);
 	free(r->keys);
 	free(r);
+}
+
+static int64_t first_expiry(SSL_CTX *ctx)
+{
+	STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(SSL_CTX_get_cert_store(ctx));
+	int64_t first = INT64_MAX;
+	struct tm tm;
+
+	for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
+		const X509 *x = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i));
+
+		if (x != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm) == 1)
+			first = timegm(&tm) < first ? timegm(&tm) : first;
+	}
+	return first;
+}
+
+bool tls_client_check(
+	const struct tls_client_config *c, int64_t *not_after_s, char error[TLS_ERROR_SIZE])
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	struct client_rules *rules = NULL;
+	bool good = ctx != NULL && client_rules_new(&rules, ctx, c, error);
+
+	if (ctx == NULL)
+		snprintf(error, TLS_ERROR_SIZE, "no memory");
+	*not_after_s = good ? first_expiry(ctx) : INT64_MAX;
+	client_rules_free(&rules);
+	SSL_CTX_free(ctx);
+	ERR_clear_error();
+	return good;
 }
 
 void client_rules_apply(const struct client_rules *r, SSL *ssl)

@@ -294,20 +294,6 @@ struct tls_server *tls_server_new(
 	return NULL;
 }
 
-bool tls_client_check(const struct tls_client_config *c, char error[TLS_ERROR_SIZE])
-{
-	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-	struct client_rules *rules = NULL;
-	bool good = ctx != NULL && client_rules_new(&rules, ctx, c, error);
-
-	if (ctx == NULL)
-		snprintf(error, TLS_ERROR_SIZE, "no memory");
-	client_rules_free(&rules);
-	SSL_CTX_free(ctx);
-	ERR_clear_error();
-	return good;
-}
-
 struct tls_server *tls_server_ref(struct tls_server *s)
 {
 	__atomic_fetch_add(&s->n_refs, 1, __ATOMIC_RELAXED);

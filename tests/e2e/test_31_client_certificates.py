@@ -152,6 +152,17 @@ def test_an_optional_certificate_may_be_missing_but_not_bad(ask):
     assert ask("optional.shop.example", "mallory").returncode != 0
 
 
+def test_pollgatectl_shows_who_is_asked_and_whose_word_counts(mutual):
+    (listener,) = json.loads(mutual.ctl("listeners").stdout)["listeners"]
+    asked = {c["sni"][0]: c["client_certificates"] for c in listener["chains"]}
+    assert asked["shop.example"] == "not asked for" and asked["optional.shop.example"] == "optional"
+    assert asked["mutual.shop.example"] == "required"
+    rows = json.loads(mutual.ctl("certs").stdout)["certificates"]
+    authorities = [r for r in rows if r["state"] == "CA of clients"]
+    assert {r["sni"][0] for r in authorities} == set(HOSTS) - {"shop.example"}
+    assert all(r["certificate"].endswith("shop-cert-cacert.crt") and 28 <= r["days_left"] <= 30 for r in authorities)
+
+
 def test_a_server_that_does_not_ask_is_told_nothing(ask):
     assert told(ask("shop.example", "alice", "-H", "x-forwarded-client-cert: forged")) == []
 

@@ -11,6 +11,7 @@
 #include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define DAY 86400
 
@@ -566,19 +567,34 @@ static void names_cannot_say_more_than_a_name(void)
 static void what_is_no_pem_is_refused_when_it_is_read(void)
 {
 	struct tls_client_config c = rules(TLS_CLIENT_REQUIRED);
-	char error[TLS_ERROR_SIZE];
+	char error[TLS_ERROR_SIZE], both[2 * TLS_PEM_SIZE];
+	int64_t not_after_s;
 
-	assert_true(tls_client_check(&c, error));
+	assert_true(tls_client_check(&c, &not_after_s, error));
 	c.ca_pem = BYTES("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-	assert_false(tls_client_check(&c, error));
+	assert_false(tls_client_check(&c, &not_after_s, error));
 	assert_string_equal(error, "ca: not a list of PEM certificates");
+	// Which nobody is asked the password of.
+	c.ca_pem = BYTES("-----BEGIN CERTIFICATE-----\nProc-Type: 4,ENCRYPTED\n"
+			 "DEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\nAAAA\n"
+			 "-----END CERTIFICATE-----\n");
+	assert_false(tls_client_check(&c, &not_after_s, error));
 	c.ca_pem = BYTES("hello");
-	assert_false(tls_client_check(&c, error));
+	assert_false(tls_client_check(&c, &not_after_s, error));
 	c = rules(TLS_CLIENT_REQUIRED);
 	c.crl_pem = bytes_of_str(ca.certificate);
 	c.crl_name = "crl";
-	assert_false(tls_client_check(&c, error));
+	assert_false(tls_client_check(&c, &not_after_s, error));
 	assert_string_equal(error, "crl: not a list of PEM revocation lists");
+	// The first to expire is told, wherever it stands.
+	c = rules(TLS_CLIENT_REQUIRED);
+	snprintf(both, sizeof(both), "%s%s", ca.certificate, expired.certificate);
+	c.ca_pem = bytes_of_str(both);
+	assert_true(tls_client_check(&c, &not_after_s, error));
+	assert_in_range(time(NULL) - not_after_s, DAY - 60, DAY + 600);
+	c.ca_pem.len = 0;
+	assert_true(tls_client_check(&c, &not_after_s, error));
+	assert_true(not_after_s == INT64_MAX);
 }
 
 TESTS(TEST(only_good_certificates_are_let_in),
