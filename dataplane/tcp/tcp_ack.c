@@ -87,6 +87,7 @@ static void enter_recovery(struct tcp_conn *c, uint64_t now_us)
 	if (c->flags & (TCP_F_RECOVERY | TCP_F_LOSS))
 		return;
 	c->flags |= TCP_F_RECOVERY | TCP_F_FIRST_AGAIN; // RFC 6675, 5, step 4.3
+	c->flags &= ~(uint32_t)TCP_F_RESCUED;
 	c->recover = c->snd_nxt;
 	tcp_undo_save(c);
 	tcp_prr_begin(c);

@@ -81,6 +81,7 @@ enum tcp_flag {
 	TCP_F_DSACK_ROUND = 1 << 18,  // a D-SACK came; the next counts from 'dsack_round' on
 	TCP_F_PROBED = 1 << 19,       // a tail probe is out, up to 'probe_end'
 	TCP_F_PROBED_AGAIN = 1 << 20, // and was nothing new
+	TCP_F_RESCUED = 1 << 21,      // the end of the flight went again in this recovery
 };
 
 struct tcp_listener {

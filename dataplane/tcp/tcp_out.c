@@ -494,17 +494,49 @@ void tcp_send_probe(struct tcp_conn *c, uint64_t now_us)
 	transmit_new(c, now_us);
 }
 
+static struct rte_mbuf *last_in_flight(const struct tcp_conn *c)
+{
+	struct rte_mbuf *last = NULL;
+
+	if (c->unsent == NULL)
+		return c->sending.tail;
+	for (struct rte_mbuf *m = c->sending.head; m != c->unsent; m = tcp_buf(m)->next)
+		last = m;
+	return last;
+}
+
+// RFC 6675, 4, NextSeg() (4): once in a recovery, when nothing else may be sent, the end of the flight goes
+// again. That it was lost, or that what was sent again is lost too, could otherwise only a timeout tell. Unlike
+// the RFC's, ours waits until its ACK is overdue: most ends of short flights are on their way.
+static void rescue_tail(struct tcp_conn *c, uint64_t now_us)
+{
+	struct rte_mbuf *m;
+
+	if (!(c->flags & TCP_F_SACK) || c->flags & (TCP_F_RESCUED | TCP_F_FIRST_AGAIN)
+		|| c->again_bytes < c->lost_bytes || c->reorder_at_us != TCP_NEVER
+		|| tcp_pipe(c) + c->mss > c->cwnd)
+		return;
+	m = last_in_flight(c);
+	if (m == NULL || tcp_buf(m)->flags & (TCP_BUF_SACKED | TCP_BUF_LOST)
+		|| tcp_buf(m)->len > c->mss || now_us - tcp_buf(m)->tx_us <= c->srtt_us
+		|| seq_lt(c->snd_una + c->snd_wnd, tcp_buf_end(m)) || !transmit(c, m, now_us))
+		return;
+	c->flags |= TCP_F_RESCUED;
+	tcp_undo_sent_again(c, now_us);
+	c->n_retransmits++;
+	stat_inc(&c->tcp->stats->tcp_rescues);
+}
+
 bool tcp_send_tail(struct tcp_conn *c, uint64_t now_us)
 {
-	struct rte_mbuf *m = c->unsent, *last = NULL;
+	struct rte_mbuf *m = c->unsent, *last;
 	uint32_t edge = c->snd_una + c->snd_wnd;
 
 	if (m != NULL && tcp_buf(m)->len <= c->mss && seq_le(tcp_buf_end(m), edge)) {
 		transmit_new(c, now_us);
 		return true;
 	}
-	for (m = c->sending.head; m != c->unsent; m = tcp_buf(m)->next)
-		last = m;
+	last = last_in_flight(c);
 	if (last == NULL || tcp_buf(last)->len > c->mss || seq_lt(edge, tcp_buf_end(last))
 		|| !transmit(c, last, now_us))
 		return false;
@@ -554,6 +586,8 @@ void tcp_output(struct tcp_conn *c, uint64_t now_us)
 		make_fin(c);
 		if (c->unsent != NULL)
 			send_new(c, now_us);
+		if (c->flags & TCP_F_RECOVERY)
+			rescue_tail(c, now_us);
 		if (sack_due) // segments with data have no room for it
 			c->flags |= TCP_F_ACK_NOW;
 		send_ack(c, now_us);

@@ -102,6 +102,7 @@ static void sack_tells_which_ones_are_lost(void)
 	tx(&r, SEG(.seq = 1001, .len = 1000));
 	rx(&r, SEG(.seq = 1, .ack = 1001, .n_sack = 2, .sack = {4001, 8001, 2001, 3001}));
 	tx(&r, SEG(.seq = 3001, .len = 1000));
+	tx(&r, SEG(.seq = 9001, .len = 1000)); // the rescue
 	tx_none(&r);
 	rx(&r, SEG(.seq = 1, .ack = 10001));
 	tx_none(&r);
@@ -187,6 +188,62 @@ static void a_repeated_segment_that_is_lost_too_goes_again_without_a_timeout(voi
 	rig_after(&r, 12);
 	tx(&r, SEG(.seq = 2001, .len = 1000));
 	assert_int_equal(r.stats.tcp_rto, 0);
+	rig_fini(&r);
+}
+
+// The first and the last two of ten are lost, and then the repetition of the first as well.
+static void rfc6675_4_the_end_of_a_flight_is_rescued_once(void)
+{
+	struct rig r;
+
+	rig_established(&r, &(struct rig_options){.mss = 1000, .sack = true});
+	measure_round_trip(&r);
+	rig_write(&r, 10000);
+	assert_int_equal(tx_skip(&r), 10);
+	rig_after(&r, 40);
+	rx(&r, SEG(.seq = 1, .ack = 2001, .n_sack = 1, .sack = {3001, 9001}));
+	rig_after(&r, 12);
+	tx(&r, SEG(.seq = 2001, .len = 1000));
+	tx(&r, SEG(.seq = 11001, .len = 1000));
+	rx(&r, SEG(.seq = 1, .ack = 2001, .n_sack = 1, .sack = {3001, 10001}));
+	tx_none(&r);
+	assert_int_equal(r.stats.tcp_rescues, 1);
+	rig_after(&r, 40);
+	rx(&r, SEG(.seq = 1, .ack = 2001, .n_sack = 2, .sack = {11001, 12001, 3001, 10001}));
+	tx(&r, SEG(.seq = 10001, .len = 1000)); // the rescue arrived, and this was sent long before
+	tx_none(&r);
+	rig_after(&r, 12);
+	tx(&r, SEG(.seq = 2001, .len = 1000)); // and this a little before
+	tx_none(&r);
+	rx(&r, SEG(.seq = 1, .ack = 12001));
+	assert_int_equal(r.stats.tcp_rescues, 1);
+	assert_int_equal(r.stats.tcp_rto, 0);
+	rig_fini(&r);
+}
+
+// The end of a flight that is on its way needs no rescue.
+static void the_end_of_a_flight_is_not_rescued_before_its_time(void)
+{
+	struct rig r;
+
+	rig_established(&r, &(struct rig_options){.mss = 1000, .sack = true});
+	measure_round_trip(&r);
+	rig_write(&r, 8000);
+	assert_int_equal(tx_skip(&r), 8);
+	rig_after(&r, 30);
+	rig_write(&r, 2000);
+	assert_int_equal(tx_skip(&r), 2);
+	rig_after(&r, 10);
+	rx(&r, SEG(.seq = 1, .ack = 2001, .n_sack = 1, .sack = {3001, 9001}));
+	rig_after(&r, 12);
+	tx(&r, SEG(.seq = 2001, .len = 1000));
+	rx(&r, SEG(.seq = 1, .ack = 2001, .n_sack = 1, .sack = {3001, 10001}));
+	tx_none(&r);
+	rig_after(&r, 18);
+	rx(&r, SEG(.seq = 1, .ack = 2001, .n_sack = 1, .sack = {3001, 12001}));
+	rx(&r, SEG(.seq = 1, .ack = 12001));
+	tx_none(&r);
+	assert_int_equal(r.stats.tcp_rescues, 0);
 	rig_fini(&r);
 }
 
@@ -437,6 +494,8 @@ TESTS(TEST(rto_backs_off_and_recovers), TEST(rto_first_is_one_second_for_a_syn_a
 	TEST(segments_that_were_overtaken_are_not_sent_again),
 	TEST(dsacks_widen_the_reorder_window),
 	TEST(a_repeated_segment_that_is_lost_too_goes_again_without_a_timeout),
+	TEST(rfc6675_4_the_end_of_a_flight_is_rescued_once),
+	TEST(the_end_of_a_flight_is_not_rescued_before_its_time),
 	TEST(a_lost_tail_is_probed_after_two_round_trips),
 	TEST(a_probe_that_repairs_the_loss_itself_slows_down), TEST(a_probe_in_vain_costs_nothing),
 	TEST(sack_blocks_that_lie_outside_are_ignored),
