@@ -83,6 +83,8 @@ struct stream_ops {
 	size_t (*readable)(struct stream *s);
 	// The peer has ended its direction cleanly and every byte was consumed.
 	bool (*read_ended)(struct stream *s);
+	// The peer has ended its direction cleanly; bytes before it may be left.
+	bool (*end_received)(struct stream *s);
 	// READABLE comes again soon although nothing new arrived (the owner stopped early for fairness).
 	void (*want_read)(struct stream *s);
 
@@ -149,6 +151,11 @@ static inline size_t stream_readable(struct stream *s)
 static inline bool stream_read_ended(struct stream *s)
 {
 	return s->ops->read_ended(s);
+}
+
+static inline bool stream_end_received(struct stream *s)
+{
+	return s->ops->end_received(s);
 }
 
 static inline void stream_want_read(struct stream *s)

@@ -351,13 +351,20 @@ static void on_proxy_event(struct downstream *c, unsigned events, uint64_t now_u
 {
 	struct proxy_header h;
 
-	if (events & STREAM_CLOSED || stream_read_ended(c->io)) {
+	if (events & STREAM_CLOSED) {
 		c->io_closed = true;
 		downstream_end(c, true, now_us);
 		return;
 	}
 	switch (read_proxy_header(c, &h)) {
-	case PROXY_MORE: break;
+	case PROXY_MORE:
+		// The rest of it will not come.
+		if (stream_end_received(c->io)) {
+			stat_inc(&c->worker->stats->proxy_headers_unfinished);
+			c->io_closed = true;
+			downstream_end(c, true, now_us);
+		}
+		break;
 	case PROXY_DONE: take_proxy_header(c, &h, now_us); break;
 	case PROXY_REFUSED:
 		stat_inc(&listener_stats_of(c)->downstream_cx_proxy_proto_error);

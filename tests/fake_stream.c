@@ -115,6 +115,11 @@ static bool fake_read_ended(struct stream *s)
 	return e->fin_arrived && e->in.len == 0;
 }
 
+static bool fake_end_received(struct stream *s)
+{
+	return end_of(s)->fin_arrived;
+}
+
 static void fake_want_read(struct stream *s)
 {
 	end_of(s)->events |= STREAM_READABLE;
@@ -207,6 +212,7 @@ static const struct stream_ops fake_ops = {
 	.consume = fake_consume,
 	.readable = fake_readable,
 	.read_ended = fake_read_ended,
+	.end_received = fake_end_received,
 	.want_read = fake_want_read,
 	.room = fake_room,
 	.write = fake_write,

@@ -362,6 +362,11 @@ static bool op_read_ended(struct stream *s)
 	return c->in_ended && c->readable == 0;
 }
 
+static bool op_end_received(struct stream *s)
+{
+	return conn_of(s)->in_ended;
+}
+
 static void op_want_read(struct stream *s)
 {
 	conn_of(s)->recheck_readable = true;
@@ -442,6 +447,7 @@ const struct stream_ops tls_ops = {
 	.consume = op_consume,
 	.readable = op_readable,
 	.read_ended = op_read_ended,
+	.end_received = op_end_received,
 	.want_read = op_want_read,
 	.room = op_room,
 	.write = op_write,

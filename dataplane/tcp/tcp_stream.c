@@ -80,6 +80,11 @@ static bool read_ended(struct stream *s)
 	return c->flags & TCP_F_FIN_RECEIVED && c->received.bytes == 0;
 }
 
+static bool end_received(struct stream *s)
+{
+	return conn_of(s)->flags & TCP_F_FIN_RECEIVED;
+}
+
 static void want_read(struct stream *s)
 {
 	tcp_post_event(conn_of(s), STREAM_READABLE);
@@ -340,6 +345,7 @@ const struct stream_ops tcp_stream_ops = {
 	.consume = consume,
 	.readable = readable,
 	.read_ended = read_ended,
+	.end_received = end_received,
 	.want_read = want_read,
 	.room = room,
 	.write = stream_write_bytes,

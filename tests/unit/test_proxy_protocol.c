@@ -241,6 +241,11 @@ static void a_header_has_to_come_in_time_and_whole(void)
 	stream_shutdown(rig_client_stream(r, gone));
 	rig_pump(r);
 	assert_true(rig_client_closed(r, gone));
+	gone = rig_client(r);
+	rig_client_says(r, gone, "PROXY TCP4 192.0.2.7 ");
+	stream_shutdown(rig_client_stream(r, gone));
+	rig_pump(r);
+	assert_true(rig_client_closed(r, gone));
 	reset = rig_client(r);
 	fake_fail(fake_pair_end(r->clients[reset], 0), STREAM_ERROR_RESET);
 	rig_pump(r);
