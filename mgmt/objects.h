@@ -325,8 +325,14 @@ struct port_policy {
 	struct client_tls *tls;
 };
 
+struct proxy_header_spec {
+	const struct node *node;
+	int version; // of the PROXY protocol
+};
+
 struct traffic_policy {
 	const struct node *node;
+	struct proxy_header_spec *proxy_protocol;
 	struct load_balancer *load_balancer;
 	struct connection_pool *connection_pool;
 	struct outlier_detection *outlier;

@@ -142,13 +142,30 @@ static const struct object_type port_policy_type =
 	TYPE("DestinationRule spec.trafficPolicy.portLevelSettings[]", port_policy_fields);
 #undef OBJECT
 
+static const struct enum_value proxy_versions[] = {
+	{"V1", 1, NULL},
+	{"V2", 2, NULL},
+	{NULL, 0, NULL},
+};
+
+#define OBJECT proxy_header_spec
+static const struct field proxy_header_fields[] = {
+	FIELD("version", F_ENUM, version, "of the header", .dflt = "V1", .values = proxy_versions),
+};
+static const struct object_type proxy_header_type =
+	TYPE("trafficPolicy.proxyProtocol", proxy_header_fields);
+#undef OBJECT
+
 #define OBJECT traffic_policy
 static const struct field policy_fields[] = {
 	POLICY_ROWS,
 	LIST_FIELD("portLevelSettings", F_OBJECTS, ports, "replace all of the above for one port",
 		.object = &port_policy_type),
 	NOTHING("tunnel", NOT_ACTED_ON, "there are no tunnels"),
-	NOTHING("proxyProtocol", NOT_ACTED_ON, "no PROXY header is sent"),
+	FIELD("proxyProtocol", F_OBJECT, proxy_protocol,
+		"connections begin with a PROXY header that says who the client is; each is one client "
+		"connection's",
+		.object = &proxy_header_type),
 	NOTHING("retryBudget", NOT_ACTED_ON, "maxRetries is the limit"),
 };
 static const struct object_type policy_type =

@@ -148,10 +148,10 @@ struct blocks {
 	const struct load_balancer *load_balancer;
 	const struct connection_pool *pool;
 	const struct outlier_detection *outlier;
+	const struct proxy_header_spec *proxy_protocol;
 };
 
-// The blocks 'p' has replace those of 'to'; its settings for the port replace all of them, absent
-// ones too.
+// The blocks 'p' has replace those of 'to'; its settings for the port replace all that ports have, absent ones too.
 static void apply_policy(const struct traffic_policy *p, uint32_t port, struct blocks *to)
 {
 	if (p == NULL)
@@ -162,12 +162,16 @@ static void apply_policy(const struct traffic_policy *p, uint32_t port, struct b
 		to->pool = p->connection_pool;
 	if (p->outlier != NULL)
 		to->outlier = p->outlier;
+	if (p->proxy_protocol != NULL)
+		to->proxy_protocol = p->proxy_protocol;
 	for (unsigned i = 0; i < p->n_ports; i++) {
 		const struct port_policy *pp = &p->ports[i];
 
 		if (pp->port == NULL || pp->port->number != port)
 			continue;
-		*to = (struct blocks){pp->load_balancer, pp->connection_pool, pp->outlier};
+		to->load_balancer = pp->load_balancer;
+		to->pool = pp->connection_pool;
+		to->outlier = pp->outlier;
 		break;
 	}
 }
@@ -269,6 +273,8 @@ static void translate_cluster(
 	translate_pool(t, blocks.pool, to);
 	translate_protocol(t, c, blocks.pool != NULL ? blocks.pool->http : NULL, to);
 	translate_outlier(t, blocks.outlier, to);
+	if (blocks.proxy_protocol != NULL)
+		to->proxy_version = (uint8_t)blocks.proxy_protocol->version;
 	backend_endpoints(t, c, subset != NULL ? subset->labels : NULL,
 		subset != NULL ? subset->n_labels : 0, to);
 }

@@ -229,7 +229,8 @@ struct cluster_config {
 	uint32_t max_retries;
 	uint32_t max_requests_per_connection; // 0: no limit
 	enum cluster_protocol protocol;
-	uint32_t max_concurrent_streams;  // of a connection; 0: 1024
+	uint32_t max_concurrent_streams; // of a connection; 0: 1024
+	uint8_t proxy_version;           // of the PROXY header that connections begin with; 0: none
 	uint32_t panic_threshold_percent; // minHealthPercent; 0: no panic mode
 	struct outlier_config outlier;
 };

@@ -3,6 +3,7 @@
 #include "router/h2_server.h"
 #include "router/h2_session.h"
 #include "router/proxy_protocol.h"
+#include "router/upstream.h"
 
 #include <string.h>
 
@@ -35,7 +36,7 @@ void downstream_end(struct downstream *c, bool abort, uint64_t now_us)
 {
 	struct router_worker *w = c->worker;
 
-	(void)now_us;
+	upstream_forget_client(&c->peer, now_us);
 	if (c->table_name != NULL) {
 		struct hcm_stats *hcm = c->peer.hcm;
 
@@ -402,6 +403,7 @@ bool downstream_accept(void *arg, struct stream *s, uint64_t now_us)
 	c->peer.local = s->local;
 	c->peer.remote = c->peer.direct_remote = s->remote;
 	c->peer.connection_id = w->next_connection_id++;
+	list_init(&c->peer.announced);
 	timer_init(&c->timer, on_timer);
 	ready_init(&c->ready, on_ready);
 	arena_init(&c->arena, &w->chunks, 1);

@@ -177,7 +177,7 @@ uint64_t exchange_check_time(struct exchange *x, uint64_t now_us)
 }
 
 struct exchange *exchange_new(struct router_worker *w, struct codec_stream *downstream,
-	const struct exchange_peer *peer, struct arena *arena, uint8_t *large, uint64_t start_us,
+	struct exchange_peer *peer, struct arena *arena, uint8_t *large, uint64_t start_us,
 	uint64_t now_us)
 {
 	struct exchange *x = pool_get(&w->exchanges);

@@ -50,6 +50,7 @@ struct exchange_peer {
 	struct hcm_stats *hcm;
 	// The route table of the connection under the newest snapshot; NULL if there is none any more.
 	const struct route_table *table;
+	struct list announced; // connections to endpoints whose PROXY header names this one
 };
 
 // A piece of the request's body, kept so that it can be sent again.
@@ -65,7 +66,7 @@ struct exchange {
 	// set at creation
 	struct router_worker *worker;
 	struct ready ready;
-	const struct exchange_peer *peer;
+	struct exchange_peer *peer;
 	struct snapshot *snapshot; // pinned
 	const struct route_table *table;
 	struct arena arena;
@@ -166,7 +167,7 @@ struct exchange {
 // Returns NULL if the pool is empty. Takes what '*arena' and 'large' hold. The request's head is then to be parsed into x->request,
 // and exchange_start() or exchange_refuse() to be called.
 struct exchange *exchange_new(struct router_worker *w, struct codec_stream *downstream,
-	const struct exchange_peer *peer, struct arena *arena, uint8_t *large, uint64_t start_us,
+	struct exchange_peer *peer, struct arena *arena, uint8_t *large, uint64_t start_us,
 	uint64_t now_us);
 void exchange_start(struct exchange *x);
 // The head is not acceptable: the client is told by error->status, then the connection is done. NULL: we are out of memory.

@@ -1,5 +1,8 @@
 #include "router/proxy_protocol.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #define V1_MAX          107u // with CRLF (section 2.1)
 #define V2_HEAD_LEN     16u
 #define V2_ADDRESSES_V4 12u
@@ -190,4 +193,65 @@ enum proxy_result proxy_protocol_read(struct bytes b, struct proxy_header *out)
 	if (may_start_with(b, v2_signature, sizeof(v2_signature)))
 		return b.len < sizeof(v2_signature) ? PROXY_MORE : read_v2(b, out);
 	return refuse(out, PROXY_ERROR_SIGNATURE);
+}
+
+// --- writing
+
+static size_t write_v1(const struct ip_endpoint *source, const struct ip_endpoint *destination,
+	bool same_family, bool v6, uint8_t *to)
+{
+	char from[IP_ENDPOINT_TEXT_SIZE], at[IP_ENDPOINT_TEXT_SIZE];
+	int n;
+
+	if (!same_family)
+		return (size_t)snprintf((char *)to, PROXY_WRITE_MAX, "PROXY UNKNOWN\r\n");
+	ip_addr_print(&source->addr, from);
+	ip_addr_print(&destination->addr, at);
+	n = snprintf((char *)to, PROXY_WRITE_MAX, "PROXY TCP%d %s %s %u %u\r\n", v6 ? 6 : 4, from,
+		at, source->port, destination->port);
+	return (size_t)n;
+}
+
+static uint8_t *put_address(uint8_t *to, const struct ip_addr *a, bool v6)
+{
+	size_t len = v6 ? 16 : 4;
+
+	memcpy(to, a->b + 16 - len, len);
+	return to + len;
+}
+
+static uint8_t *put_port(uint8_t *to, uint16_t port)
+{
+	to[0] = (uint8_t)(port >> 8);
+	to[1] = (uint8_t)port;
+	return to + 2;
+}
+
+static size_t write_v2(const struct ip_endpoint *source, const struct ip_endpoint *destination,
+	bool same_family, bool v6, uint8_t *to)
+{
+	uint8_t *at = to + V2_HEAD_LEN;
+
+	memcpy(to, v2_signature, sizeof(v2_signature));
+	to[12] = 0x21;
+	to[13] = !same_family ? 0x00 : v6 ? 0x21 : 0x11;
+	if (same_family) {
+		at = put_address(at, &source->addr, v6);
+		at = put_address(at, &destination->addr, v6);
+		at = put_port(at, source->port);
+		at = put_port(at, destination->port);
+	}
+	to[14] = 0;
+	to[15] = (uint8_t)(at - to - V2_HEAD_LEN);
+	return (size_t)(at - to);
+}
+
+size_t proxy_protocol_write(uint8_t version, const struct ip_endpoint *source,
+	const struct ip_endpoint *destination, uint8_t to[PROXY_WRITE_MAX])
+{
+	bool v6 = !ip_addr_is_v4(&source->addr);
+	bool same_family = v6 == !ip_addr_is_v4(&destination->addr);
+
+	return version == 1 ? write_v1(source, destination, same_family, v6, to)
+			    : write_v2(source, destination, same_family, v6, to);
 }

@@ -38,3 +38,10 @@ struct proxy_header {
 // Looks at the first bytes of a connection; 'b' begins with them and need not be more than PROXY_HEADER_MAX. May be asked
 // again with more.
 enum proxy_result proxy_protocol_read(struct bytes b, struct proxy_header *out);
+
+// Longest header that is written.
+#define PROXY_WRITE_MAX 108u
+
+// Writes a header of that version; returns its length.
+size_t proxy_protocol_write(uint8_t version, const struct ip_endpoint *source,
+	const struct ip_endpoint *destination, uint8_t to[PROXY_WRITE_MAX]);

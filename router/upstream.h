@@ -5,6 +5,8 @@
 //     exchange --> upstream_acquire() --> idle connection --> at once
 //                                     +-> pending queue --> exchange_on_connection() / exchange_on_no_connection()
 //
+// Where a cluster is told by a PROXY header who its clients are, a connection is one client connection's and ends with it.
+//
 // A worker owns its pools; only the breakers' counts are shared.
 #pragma once
 
@@ -14,6 +16,7 @@
 #include "router/stream_owner.h"
 
 struct exchange;
+struct exchange_peer;
 struct router_worker;
 struct snapshot;
 struct stream;
@@ -45,6 +48,9 @@ bool upstream_is_reused(const struct codec_stream *s);
 bool upstream_may_have_arrived(const struct codec_stream *s);
 // Our end of the connection.
 struct ip_endpoint upstream_local(const struct codec_stream *s);
+
+// The client's connection is over: connections to endpoints that a PROXY header gave to it alone end too.
+void upstream_forget_client(struct exchange_peer *client, uint64_t now_us);
 
 // Closes idle connections of endpoints that generation 'generation' does not name. 'previous' lists the endpoints.
 void upstream_drain_removed(struct router_worker *w, const struct snapshot *previous,

@@ -1,5 +1,5 @@
-// A connection to an endpoint, private to upstream.c (its life), h1_client.c and h2_client.c (what
-// is said on it).
+// A connection to an endpoint: its life (upstream_conn.c), the pool that it is of (upstream.c), and what is said on it (h1_client.c,
+// h2_client.c).
 #pragma once
 
 #include "router/h1_message.h"
@@ -50,12 +50,41 @@ struct upstream_conn {
 	uint64_t connected_us;
 	struct h1_reader reader;
 	struct h1_writer writer;
-	struct h2_session *h2;    // NULL: HTTP/1, or still connecting
-	bool retiring;            // HTTP/2: takes no more requests, ends with the last one
-	uint32_t n_active;        // streams that an exchange uses
-	uint32_t max_active;      // as the cluster is configured
-	uint64_t idle_timeout_us; // likewise; 0: none
+	struct h2_session *h2;        // NULL: HTTP/1, or still connecting
+	bool retiring;                // HTTP/2: takes no more requests, ends with the last one
+	uint32_t n_active;            // streams that an exchange uses
+	uint32_t max_active;          // as the cluster is configured
+	uint64_t idle_timeout_us;     // likewise; 0: none
+	uint8_t proxy_version;        // of the PROXY header it begins with; 0: none
+	struct exchange_peer *client; // whom that header names; nobody else's requests may follow
+	struct list client_node;      // in 'announced' of that client
 };
+
+// --- the life of one (upstream_conn.c)
+
+// A connection in the making; a slot among the cluster's connections is taken for it. NULL: the pool is empty.
+struct upstream_conn *upstream_conn_new(struct router_worker *w, struct upstream_pool *p,
+	const struct cluster_config *config, uint64_t now_us);
+// Returns false if it came to nothing at once: 'c' is gone, and those that waited have been told.
+bool upstream_conn_connect(
+	struct upstream_conn *c, const struct cluster_config *config, uint64_t now_us);
+// The PROXY header, if there is to be one and it has not left yet. Returns false if there is no room for it.
+bool upstream_conn_announce(struct upstream_conn *c, struct exchange_peer *client);
+// Ends 'c'. The stream is closed in order if nothing is cut thereby, else aborted.
+void upstream_conn_end(struct upstream_conn *c, bool abort, bool active, uint64_t now_us);
+
+// --- what waits for them (upstream.c)
+
+// Opens connections until each waiting attempt has one in the making, as far as maxConnections allows; a pool without
+// any may always open one. Returns false if our own memory is what stops it and nothing is on the way.
+bool upstream_pool_connect(struct router_worker *w, struct upstream_pool *p, uint64_t now_us);
+// No connection can be had: all that wait are told.
+void upstream_pool_fail_pending(struct router_worker *w, struct upstream_pool *p,
+	enum reset_reason reason, const char *transport);
+// 'c' has room: the queue first, then the pool. 'c' may be gone afterwards.
+void upstream_conn_offer(struct upstream_conn *c, uint64_t now_us);
+// Requests at the same time on an HTTP/2 connection.
+uint32_t upstream_max_streams(const struct cluster_config *config);
 
 extern const struct codec_ops h1_client_ops;
 

@@ -594,14 +594,15 @@ static void port_settings_replace_all_blocks_and_subsets_single_ones(void)
 		"  trafficPolicy:\n"
 		"    loadBalancer: {simple: RANDOM}\n"
 		"    connectionPool: {tcp: {maxConnections: 7}}\n"
+		"    proxyProtocol: {version: V2}\n"
 		"    portLevelSettings:\n"
 		"      - port: {number: 81}\n"
 		"        loadBalancer: {simple: ROUND_ROBIN}\n"
 		"  subsets:\n"
 		"    - name: v1\n"
 		"      labels: {version: v1}\n"
-		"      trafficPolicy: {connectionPool: {tcp: {maxConnections: 9}}}\n") ROUTES("a",
-		"[\"*\"]", "[web]",
+		"      trafficPolicy: {connectionPool: {tcp: {maxConnections: 9}}, proxyProtocol: "
+		"{}}\n") ROUTES("a", "[\"*\"]", "[web]",
 		"    - match: [{uri: {prefix: /a}}]\n"
 		"      route: [{destination: {host: two, port: {number: 80}}}]\n"
 		"    - match: [{uri: {prefix: /b}}]\n"
@@ -611,12 +612,15 @@ static void port_settings_replace_all_blocks_and_subsets_single_ones(void)
 
 	assert_int_equal(c->lb, LB_RANDOM);
 	assert_int_equal(c->max_connections, 7);
+	assert_int_equal(c->proxy_version, 2);
 	c = cluster(&r, "outbound|81||two.default.svc.cluster.local");
 	assert_int_equal(c->lb, LB_ROUND_ROBIN);
 	assert_int_equal(c->max_connections, UINT32_MAX);
+	assert_int_equal(c->proxy_version, 2); // no setting of ports
 	c = cluster(&r, "outbound|80|v1|two.default.svc.cluster.local");
 	assert_int_equal(c->lb, LB_RANDOM);
 	assert_int_equal(c->max_connections, 9);
+	assert_int_equal(c->proxy_version, 1);
 	rig_done(&r);
 }
 
