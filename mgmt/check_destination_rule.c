@@ -7,6 +7,10 @@ static void check_pool(struct diag *d, const struct connection_pool *p)
 {
 	if (p != NULL && p->tcp == NULL && p->http == NULL && p->node->kind == NODE_MAPPING)
 		tree_error(d, p->node, "is empty; expected tcp or http");
+	if (p != NULL && p->http != NULL && p->http->use_client_protocol
+		&& p->http->h2_upgrade == H2_UPGRADE_YES)
+		tree_field_error(d, p->http->node, "useClientProtocol",
+			"stands beside h2UpgradePolicy UPGRADE; expected one of the two");
 }
 
 static void check_policy(struct diag *d, const struct traffic_policy *p)

@@ -264,6 +264,12 @@ struct keepalive {
 	uint64_t interval_us;
 };
 
+struct http2_keepalive {
+	const struct node *node;
+	uint64_t interval_us;
+	uint64_t timeout_us;
+};
+
 struct pool_tcp {
 	const struct node *node;
 	uint32_t max_connections;
@@ -288,6 +294,7 @@ struct pool_http {
 	int h2_upgrade; // enum h2_upgrade
 	bool use_client_protocol;
 	uint32_t max_concurrent_streams;
+	struct http2_keepalive *keepalive;
 };
 
 struct connection_pool {
@@ -686,6 +693,7 @@ struct appliance_http {
 	bool extended_connect;
 	const char *server_name;
 	struct appliance_http2 *http2;
+	struct http2_keepalive *http2_keepalive;
 };
 
 struct appliance_spec {
@@ -746,6 +754,7 @@ extern const struct object_type config_map_type;
 extern const struct object_type metadata_type;
 extern const struct object_type http_retry_type;
 extern const struct object_type keepalive_type;
+extern const struct object_type http2_keepalive_type;
 extern const struct object_type mesh_config_type;
 extern const struct object_type workload_type;
 extern const struct object_type port_selector_type;

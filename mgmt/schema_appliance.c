@@ -182,6 +182,8 @@ static const struct field http_fields[] = {
 	FIELD("serverName", F_STRING, server_name, "server header", .dflt = "istio-envoy"),
 	FIELD("webSocketOverHttp2", F_BOOL, extended_connect,
 		"HTTP/2 clients may ask for WebSocket (RFC 8441)", .dflt = "true"),
+	FIELD("http2KeepAlive", F_OBJECT, http2_keepalive, "PING frames to clients; absent: none",
+		.object = &http2_keepalive_type),
 	FIELD("http2", F_OBJECT, http2, "see below", .object = &http2_type, .always = true),
 };
 static const struct object_type http_type = TYPE("Appliance spec.http", http_fields);

@@ -41,7 +41,8 @@ static const struct field http_fields[] = {
 		"the version a request came by goes on", .dflt = "false"),
 	FIELD("maxConcurrentStreams", F_COUNT, max_concurrent_streams,
 		"requests at the same time on an HTTP/2 connection; 0: 1024", .max = "2147483647"),
-	NOTHING("http2KeepAlive", NOT_ACTED_ON, "TCP keepalive finds dead peers"),
+	FIELD("http2KeepAlive", F_OBJECT, keepalive, "PING frames on HTTP/2 connections",
+		.object = &http2_keepalive_type),
 };
 static const struct object_type http_type = TYPE("connectionPool.http", http_fields);
 #undef OBJECT

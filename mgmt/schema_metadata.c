@@ -33,6 +33,17 @@ static const struct field keepalive_fields[] = {
 const struct object_type keepalive_type = TYPE("tcpKeepalive", keepalive_fields);
 #undef OBJECT
 
+#define OBJECT http2_keepalive
+static const struct field http2_keepalive_fields[] = {
+	FIELD("interval", F_DURATION, interval_us, "between PING frames", .required = true,
+		.min = "1ms", .max = "24h"),
+	FIELD("timeout", F_DURATION, timeout_us,
+		"the connection ends when nothing comes for so long after one", .required = true,
+		.min = "1ms", .max = "24h"),
+};
+const struct object_type http2_keepalive_type = TYPE("http2KeepAlive", http2_keepalive_fields);
+#undef OBJECT
+
 #define OBJECT port_selector
 static const struct field port_selector_fields[] = {
 	FIELD("number", F_COUNT, number, "the service's port, never the target port",

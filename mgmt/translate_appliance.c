@@ -285,6 +285,10 @@ static void translate_spec(const struct manifest *m, struct region *out,
 #include "router/h2_limits.def"
 			},
 	};
+	if (http->http2_keepalive != NULL) {
+		to->http.ping_interval_us = http->http2_keepalive->interval_us;
+		to->http.ping_timeout_us = http->http2_keepalive->timeout_us;
+	}
 	translate_local_ports(m, spec, to);
 	for (unsigned i = 0; i < spec->n_ports; i++) {
 		if (i == APPLIANCE_MAX_PORTS) {

@@ -209,6 +209,10 @@ static void translate_pool(
 	to->max_requests = or_no_limit(http != NULL ? http->max_requests : 0);
 	to->max_retries = or_no_limit(http != NULL ? http->max_retries : 0);
 	to->max_requests_per_connection = http != NULL ? http->max_requests_per_connection : 0;
+	if (http != NULL && http->keepalive != NULL) {
+		to->ping_interval_us = http->keepalive->interval_us;
+		to->ping_timeout_us = http->keepalive->timeout_us;
+	}
 }
 
 // Reference 3.3: useClientProtocol wins over the port's protocol, which needs no upgrade.

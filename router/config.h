@@ -231,6 +231,9 @@ struct cluster_config {
 	enum cluster_protocol protocol;
 	uint32_t max_concurrent_streams; // of a connection; 0: 1024
 	uint8_t proxy_version;           // of the PROXY header that connections begin with; 0: none
+	// HTTP/2: PING after each interval, 0: none; without an answer in time the connection is given up.
+	uint64_t ping_interval_us;
+	uint64_t ping_timeout_us;
 	uint32_t panic_threshold_percent; // minHealthPercent; 0: no panic mode
 	struct outlier_config outlier;
 };
@@ -283,6 +286,8 @@ struct http_config {
 	bool add_forwarded_host; // x-forwarded-host when the authority is rewritten
 	bool add_forwarded_port; // x-forwarded-port
 	struct http2_config http2;
+	uint64_t ping_interval_us; // to clients; 0: none
+	uint64_t ping_timeout_us;
 };
 
 // Labels of the gateway itself in Istio's metrics.

@@ -21,8 +21,11 @@ static struct h2_stream *stream_by_id(nghttp2_session *ng, int32_t id)
 
 static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
 {
+	struct h2_session *h = arg;
+
 	(void)ng;
-	h2_session_note_frame(arg, hd);
+	h->heard_us = h->now_us;
+	h2_session_note_frame(h, hd);
 	return 0;
 }
 
@@ -212,6 +215,10 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
 		h->goaway = true;
 		if (h->role->on_peer != NULL)
 			h->role->on_peer(h);
+		break;
+	case NGHTTP2_PING:
+		if (frame->hd.flags & NGHTTP2_FLAG_ACK)
+			h2_session_note_pong(h);
 		break;
 	case NGHTTP2_SETTINGS:
 		h->settings_came = true;

@@ -143,7 +143,10 @@ static const struct h2_role role = {
 bool h2_client_start(struct upstream_conn *c, const struct http_config *http, uint64_t now_us)
 {
 	c->h2 = h2_session_new(c->worker, &role, c, c->io, http, now_us);
-	return c->h2 != NULL;
+	if (c->h2 == NULL)
+		return false;
+	h2_session_keep_alive(c->h2, c->ping_interval_us, c->ping_timeout_us, now_us);
+	return true;
 }
 
 struct codec_stream *h2_client_open(struct upstream_conn *c, struct exchange *x)

@@ -6,10 +6,6 @@
 
 #include <string.h>
 
-// Between the two GOAWAYs of a drain: requests that were on the way when the first one left have
-// come by then (RFC 9113, 6.8).
-#define GOAWAY_US 1000000u
-
 enum goaway {
 	GOAWAY_NONE,
 	GOAWAY_ANNOUNCED,
@@ -106,7 +102,7 @@ static void on_turn(struct h2_session *h, uint64_t now_us)
 		if (h->broken || h->punished)
 			stat_inc(&c->peer.hcm->downstream_cx_protocol_error);
 		if (h->n_used == 0)
-			downstream_end(c, h->io_closed, now_us);
+			downstream_end(c, h->io_closed || h->lost, now_us);
 		return;
 	}
 	if (h->n_used > 0) {
@@ -136,9 +132,13 @@ static const struct h2_role role = {
 
 bool h2_server_start(struct downstream *c, uint64_t now_us)
 {
-	c->h2 = h2_session_new(
-		c->worker, &role, c, c->io, &c->worker->snapshot->config->http, now_us);
-	return c->h2 != NULL;
+	const struct http_config *http = &c->worker->snapshot->config->http;
+
+	c->h2 = h2_session_new(c->worker, &role, c, c->io, http, now_us);
+	if (c->h2 == NULL)
+		return false;
+	h2_session_keep_alive(c->h2, http->ping_interval_us, http->ping_timeout_us, now_us);
+	return true;
 }
 
 uint32_t h2_server_n_requests(const struct downstream *c)
@@ -154,7 +154,7 @@ void h2_server_drain(struct downstream *c, uint64_t now_us)
 	c->goaway_us = now_us;
 	nghttp2_submit_shutdown_notice(c->h2->ng);
 	h2_session_wake(c->h2);
-	timer_arm(c->worker->timers, &c->timer, now_us + GOAWAY_US);
+	timer_arm(c->worker->timers, &c->timer, now_us + c->worker->goaway_us);
 }
 
 static void finish_drain(struct downstream *c)
@@ -238,10 +238,10 @@ uint64_t h2_server_check(struct downstream *c, bool *gone, uint64_t now_us)
 	if (c->worker->draining)
 		h2_server_drain(c, now_us);
 	if (c->goaway == GOAWAY_ANNOUNCED) {
-		if (now_us >= c->goaway_us + GOAWAY_US)
+		if (now_us >= c->goaway_us + c->worker->goaway_us)
 			finish_drain(c);
 		else
-			next = earlier(next, c->goaway_us + GOAWAY_US);
+			next = earlier(next, c->goaway_us + c->worker->goaway_us);
 	}
 	if (h->receiving != NULL) {
 		if (now_us < head)

@@ -136,6 +136,13 @@ void h2_session_give_up(struct h2_session *h)
 	h2_session_wake(h);
 }
 
+void h2_session_lose(struct h2_session *h)
+{
+	h->lost = true;
+	die(h);
+	h2_session_wake(h);
+}
+
 void h2_session_wake_all(struct h2_session *h)
 {
 	h->starved = false;
@@ -304,6 +311,7 @@ void h2_session_free(struct h2_session **hp)
 	}
 	pool_put(&w->trailers, h->fields);
 	list_remove(&h->ready.node);
+	timer_cancel(w->timers, &h->ping_timer);
 	nghttp2_session_del(h->ng);
 	stat_dec(&w->stats->h2_sessions_active);
 	pool_put(&w->h2_sessions, h);

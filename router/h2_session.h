@@ -82,6 +82,12 @@ struct h2_session {
 	struct bytes out;   // of nghttp2, not yet taken by 'io'
 	uint64_t n_written; // bytes that 'io' took
 	struct pace pace;   // of the peer, while something is left in 'out'
+	struct timer ping_timer;
+	uint64_t ping_interval_us; // 0: no PING is sent
+	uint64_t ping_timeout_us;
+	uint64_t pinged_us;
+	uint64_t heard_us; // the last frame began to come
+	bool ping_out;     // and is not answered
 	struct list streams;
 	uint32_t
 		n_streams; // nghttp2's and ours: also those that only one of the two knows any more
@@ -93,6 +99,7 @@ struct h2_session {
 	bool ending;        // ours to end now, whatever is left to be sent
 	bool broken;        // the peer's frames are not HTTP/2
 	bool stalled;       // given up because the peer does not read
+	bool lost;          // likewise because nothing comes from it
 	bool goaway;        // the peer said it
 	bool peer_known;    // its first SETTINGS came
 	bool settings_came; // since frames were last sent
@@ -186,6 +193,13 @@ void h2_session_say_goodbye(struct h2_session *h);
 // No exchange uses a stream of it.
 void h2_session_free(struct h2_session **hp);
 
+// Sends a PING after each 'interval_us', 0: never; the peer is lost when nothing comes from it for 'timeout_us' then (h2_ping.c).
+// Once, as the session begins.
+void h2_session_keep_alive(
+	struct h2_session *h, uint64_t interval_us, uint64_t timeout_us, uint64_t now_us);
+// A PING was answered.
+void h2_session_note_pong(struct h2_session *h);
+
 // Events of the stream below. What comes of them follows on the ready list.
 void h2_session_on_event(struct h2_session *h, unsigned events, uint64_t now_us);
 // Sends what there is, as far as the stream below takes it at once.
@@ -200,6 +214,8 @@ void h2_session_note_early_reset(struct h2_session *h);
 void h2_session_punish(struct h2_session *h, enum h2_abuse why);
 // Ends the connection without a word: the peer does not read.
 void h2_session_give_up(struct h2_session *h);
+// The peer is not there any more.
+void h2_session_lose(struct h2_session *h);
 // Wakes every exchange.
 void h2_session_wake_all(struct h2_session *h);
 

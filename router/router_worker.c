@@ -19,6 +19,8 @@ LOG_MODULE("router")
 
 #define MAX_LISTENERS            256
 #define TLS_HANDSHAKE_TIMEOUT_US 15000000u // Envoy's transport_socket_connect_timeout
+// Envoy's drain_timeout. Requests that were on the way when the first GOAWAY left have come by then (RFC 9113, 6.8).
+#define GOAWAY_US                5000000u
 
 void router_worker_leave(struct router_worker *w, uint64_t now_us)
 {
@@ -169,6 +171,7 @@ struct router_worker *router_worker_new(unsigned index, const struct router_seam
 	list_init(&w->fresh_downstreams);
 	list_init(&w->idle_downstreams);
 	list_init(&w->upstream_list);
+	w->goaway_us = GOAWAY_US;
 	w->scratch = malloc(SCRATCH_SIZE);
 	w->h2 = h2_worker_new();
 	if (w->scratch == NULL || w->h2 == NULL || init_pools(w, capacity) != 0
@@ -347,6 +350,8 @@ void router_worker_adopt(struct router_worker *w, struct snapshot *next, uint64_
 void router_worker_drain(struct router_worker *w, uint64_t timeout_us, uint64_t now_us)
 {
 	w->draining = true;
+	if (timeout_us < w->goaway_us)
+		w->goaway_us = timeout_us;
 	list_foreach (node, &w->downstreams) {
 		struct downstream *c = container_of(node, struct downstream, node);
 

@@ -89,6 +89,7 @@ struct router_worker {
 	struct snapshot *snapshot; // NULL: none yet
 	struct list listeners;     // struct listener (downstream.h)
 	bool draining;
+	uint64_t goaway_us; // between the two GOAWAYs of a connection that is to end
 	bool stopping;
 	// per event
 	struct list ready;

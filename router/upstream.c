@@ -388,7 +388,7 @@ void upstream_conn_on_turn(struct upstream_conn *c, uint64_t now_us)
 	bool over = c->retiring || !h2_client_is_usable(c);
 
 	if (over && c->n_active == 0) {
-		upstream_conn_end(c, c->io_closed, false, now_us);
+		upstream_conn_end(c, c->io_closed || c->h2->lost, false, now_us);
 		upstream_pool_connect(w, p, now_us);
 		return;
 	}

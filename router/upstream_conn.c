@@ -177,6 +177,8 @@ struct upstream_conn *upstream_conn_new(struct router_worker *w, struct upstream
 	c->max_active = upstream_max_streams(config);
 	c->idle_timeout_us = config->idle_timeout_us;
 	c->proxy_version = config->proxy_version;
+	c->ping_interval_us = config->ping_interval_us;
+	c->ping_timeout_us = config->ping_timeout_us;
 	c->state = UPSTREAM_CONN_CONNECTING;
 	timer_init(&c->timer, on_timer);
 	list_init(&c->client_node);

@@ -50,11 +50,13 @@ struct upstream_conn {
 	uint64_t connected_us;
 	struct h1_reader reader;
 	struct h1_writer writer;
-	struct h2_session *h2;        // NULL: HTTP/1, or still connecting
-	bool retiring;                // HTTP/2: takes no more requests, ends with the last one
-	uint32_t n_active;            // streams that an exchange uses
-	uint32_t max_active;          // as the cluster is configured
-	uint64_t idle_timeout_us;     // likewise; 0: none
+	struct h2_session *h2;    // NULL: HTTP/1, or still connecting
+	bool retiring;            // HTTP/2: takes no more requests, ends with the last one
+	uint32_t n_active;        // streams that an exchange uses
+	uint32_t max_active;      // as the cluster is configured
+	uint64_t idle_timeout_us; // likewise; 0: none
+	uint64_t ping_interval_us;
+	uint64_t ping_timeout_us;
 	uint8_t proxy_version;        // of the PROXY header it begins with; 0: none
 	struct exchange_peer *client; // whom that header names; nobody else's requests may follow
 	struct list client_node;      // in 'announced' of that client

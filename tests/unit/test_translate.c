@@ -806,6 +806,26 @@ static void endpoints_speak_what_policy_or_port_says(void)
 	}
 }
 
+static void pings_are_sent_as_rule_and_appliance_say(void)
+{
+	struct rig r = rig_load(APPLIANCE
+		"spec: {http: {http2KeepAlive: {interval: 10s, timeout: 3s}}}\n" GATEWAY("web",
+			HTTP_SERVER("[\"*\"]")) SERVICE("api", "[{port: 80}]") ALL_TO_API RULE("r",
+			"  host: api\n  trafficPolicy: {connectionPool: {http: "
+			"{http2KeepAlive: {interval: 1s, timeout: 500ms}}}}\n"));
+
+	assert_int_equal(r.router->http.ping_interval_us, 10000000);
+	assert_int_equal(r.router->http.ping_timeout_us, 3000000);
+	assert_int_equal(cluster(&r, API)->ping_interval_us, 1000000);
+	assert_int_equal(cluster(&r, API)->ping_timeout_us, 500000);
+	rig_done(&r);
+	r = rig_load(BASE ALL_TO_API);
+	assert_int_equal(r.router->http.ping_interval_us, 0);
+	assert_int_equal(cluster(&r, API)->ping_interval_us, 0);
+	assert_true(r.router->http.extended_connect);
+	rig_done(&r);
+}
+
 static void same_input_has_the_same_version(void)
 {
 	struct rig a = rig_load(BASE), b = rig_load(BASE), c = rig_load(BASE ALL_TO_API);
@@ -839,4 +859,5 @@ TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_
 	TEST(subsets_take_endpoints_by_their_pods_labels),
 	TEST(service_entry_ports_go_from_endpoint_to_target_to_number),
 	TEST(keepalive_is_the_policys_or_the_meshs), TEST(mesh_config_of_a_config_map_counts),
+	TEST(pings_are_sent_as_rule_and_appliance_say),
 	TEST(endpoints_speak_what_policy_or_port_says), TEST(same_input_has_the_same_version))
