@@ -26,6 +26,7 @@ from tests.lab import netns, service  # noqa: E402
 BUILD = ROOT / "build" / os.environ.get("VARIANT", "release")
 LAB = os.environ.get("LAB_NAME", "pg")
 GATEWAY = "10.77.1.254"
+WORKERS = int(os.environ.get("WORKERS", "1"))
 CORES = sorted(os.sched_getaffinity(0))  # before the fixture 'core' leaves one to the gateway
 HTTP, HTTPS = 8080, 8443
 
@@ -240,9 +241,8 @@ def cores_of_workers(n):
 
 @pytest.fixture(scope="session")
 def core():
-    workers = int(os.environ.get("WORKERS", "1"))
-    if workers > 1:
-        return cores_of_workers(workers)
+    if WORKERS > 1:
+        return cores_of_workers(WORKERS)
     rest = {int(c) for c in script("lab", "core", "rest").split(",")}
     gateway = script("lab", "core", "gateway")
     os.sched_setaffinity(0, rest)

@@ -28,7 +28,7 @@ spec:
     socket: {run}/mgmt.sock
     metrics: 127.0.0.1:15090
     health: 127.0.0.1:15021
-  drain: {{timeout: 20s}}
+  drain: {{timeout: 3s}}
   meshRoutes: true
 """
 
@@ -161,9 +161,11 @@ endpoints:
 """
 
 
-def write(directory, core, external="af_xdp", hugepages="prefer", spec="", replace=(), certificates=()):
+def write(
+    directory, core, external="af_xdp", memory="200Mi", hugepages="prefer", drain="3s", spec="", replace=(), certificates=()
+):
     """Writes the configuration to 'directory'; 'spec' is more of the Appliance, 'replace' maps file names to other texts,
-    'certificates' lists further (name, host...) to make."""
+    'certificates' lists further (name, host...) to make. Each stop takes a third of 'drain'."""
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     run = directory.parent
@@ -171,6 +173,8 @@ def write(directory, core, external="af_xdp", hugepages="prefer", spec="", repla
         "appliance.yaml": APPLIANCE.format(
             run=run, core=core, external=EXTERNAL[external], hugepages=hugepages
         )
+        .replace("200Mi", memory)
+        .replace("timeout: 3s", f"timeout: {drain}")
         + spec,
         "mesh.yaml": MESH.format(run=run),
         "gateway.yaml": GATEWAY,

@@ -37,7 +37,7 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether  # noqa: E402
 from scapy.packet import Raw  # noqa: E402
 
 from tests.e2e import shop  # noqa: E402
-from tests.e2e.conftest import GATEWAY, HTTP, LAB, Client, Gateway, Response, wait_for  # noqa: E402
+from tests.e2e.conftest import GATEWAY, HTTP, LAB, WORKERS, Client, Gateway, Response, wait_for  # noqa: E402
 from tests.lab import netns  # noqa: E402
 from tests.lab.service import pattern  # noqa: E402
 
@@ -183,11 +183,12 @@ def counted(gateway, **expected):
     assert grown() == expected
 
 
-def send_counted(gateway, wire, cases):
-    """Sends the frames of (counter, frame) and checks that each was counted for its reason, and nothing else for it."""
+def send_counted(gateway, wire, cases, hearers=1):
+    """Sends the frames of (counter, frame) and checks that each was counted for its reason by so many workers, and
+    nothing else for it."""
     expected = {}
     for counter, _ in cases:
-        expected[counter] = expected.get(counter, 0) + 1
+        expected[counter] = expected.get(counter, 0) + hearers
     with counted(gateway, **expected):
         wire.send(*(frame for _, frame in cases))
 
@@ -382,6 +383,7 @@ def test_spoofed_arp_and_nd_make_and_move_nothing(gateway, wire):
                 ("nd_drop_not_ours", ns(target="fd77:1::99")),
                 ("nd_drop_router", wire.frame(IPv6(src="fe80::66", dst=GATEWAY6, hlim=255) / ICMPv6ND_RA())),
             ],
+            hearers=WORKERS,
         )
         metrics = gateway.metrics()
         assert metrics.sum("pollgate_neigh_entries") == known

@@ -18,7 +18,7 @@ def test_other_ports_carry_the_same(new_gateway, lab, services, external):
         # AF_PACKET cuts the super-packets of a sender on the same host; a physical wire has none.
         with netns.inside(f"{LAB}-client"):
             subprocess.run(["ethtool", "-K", "ca", "tso", "off", "gso", "off"], check=True, stdout=subprocess.DEVNULL)
-    gateway = new_gateway(external=external)
+    gateway = new_gateway(external=external, memory="256Mi")  # AF_PACKET and TAP have a queue for each worker
     if external == "tap":
         namespace = "gw"
         with netns.inside(f"{LAB}-gw"):

@@ -33,7 +33,7 @@ spec:
     socket: {run}/mgmt.sock
     metrics: 127.0.0.1:15090
     health: "0.0.0.0:15021"
-  drain: {{timeout: 20s}}
+  drain: {{timeout: 3s}}
 """
 
 # As a container with capabilities: {drop: [ALL], add: [NET_ADMIN, NET_RAW, BPF, IPC_LOCK]}.
