@@ -6,6 +6,7 @@
 #include "dataplane/mbuf.h"
 #include "dataplane/port.h"
 #include "dataplane/shared_ports.h"
+#include "dataplane/tcp/tcp.h"
 #include "dataplane/worker_thread.h"
 
 #include <errno.h>
@@ -357,6 +358,24 @@ struct worker *const *dataplane_workers(const struct dataplane *d, unsigned *n)
 {
 	*n = d->shared.n_workers;
 	return d->workers;
+}
+
+static void add_unowned(void *state, struct worker *w, void *arg, uint64_t now_us)
+{
+	struct tcp_unowned *sum = arg, n = tcp_count_unowned(worker_net(w));
+
+	(void)state, (void)now_us;
+	sum->n_half_open += n.n_half_open;
+	sum->n_unsent += n.n_unsent;
+}
+
+struct tcp_unowned dataplane_count_unowned(struct dataplane *d)
+{
+	struct tcp_unowned sum = {0};
+
+	for (unsigned i = 0; i < d->shared.n_workers; i++)
+		worker_call(d->workers[i], add_unowned, &sum);
+	return sum;
 }
 
 bool dataplane_port_status(const struct dataplane *d, unsigned index, struct port_status *out)

@@ -101,6 +101,9 @@ struct memory_status {
 	bool hugepages;
 };
 
+// The sum over all workers; see tcp.h. mgmt thread.
+struct tcp_unowned dataplane_count_unowned(struct dataplane *d);
+
 void dataplane_memory_status(const struct dataplane *d, struct memory_status *out);
 
 // Ports with shared addressing follow the kernel: dataplane_follow() is to be called when the descriptor is readable;

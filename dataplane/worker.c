@@ -2,9 +2,9 @@
 
 #include "dataplane/base/log.h"
 #include "dataplane/base/tsan.h"
-#include "dataplane/idle.h"
 #include "dataplane/kernel_net.h"
-#include "dataplane/wake.h"
+#include "dataplane/tcp/tcp.h"
+#include "dataplane/worker_idle.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -25,8 +25,6 @@ LOG_MODULE("worker")
 #define BACKLOG    1024u // frames kept for a port whose transmit queue is full; power of two
 #define RING_SIZE  1024u
 #define LAST_TURNS 4u // at exit, so that resets go out
-
-#define IDLE_PAUSES 32u // after an empty turn on that rung of the ladder
 
 // One port as this worker uses it.
 struct worker_port {
@@ -64,8 +62,7 @@ struct worker {
 
 	// per turn
 	struct dataplane_stats stats;
-	struct idle idle;
-	struct wake wake;
+	struct worker_idle idle;
 	const struct capture_filter *capture; // NULL: nobody looks
 	struct worker_port ports[WORKER_MAX_PORTS];
 
@@ -227,7 +224,7 @@ static void transmit(void *arg, struct rte_mbuf **ms, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		ms[i]->port = p->port_id;
 	taken = rte_ring_enqueue_burst(p->sender->outbox, (void **)ms, n, NULL);
-	wake_ring(&p->sender->wake);
+	wake_ring(&p->sender->idle.wake);
 	drop_frames(p->worker, ms + taken, n - taken);
 }
 
@@ -259,7 +256,7 @@ static void hand_over(struct worker *w, unsigned owner, struct rte_mbuf *m)
 
 	if (rte_ring_enqueue(to->inbox, m) == 0) {
 		stat_inc(&w->stats.steer_handed_over);
-		wake_ring(&to->wake);
+		wake_ring(&to->idle.wake);
 		return;
 	}
 	stat_inc(&w->stats.steer_drop_full);
@@ -427,7 +424,7 @@ void worker_call(struct worker *w, worker_call_fn *fn, void *arg)
 
 	pthread_mutex_lock(&w->callers);
 	atomic_store_explicit(&w->request, &r, memory_order_release);
-	wake_ring(&w->wake);
+	wake_ring(&w->idle.wake);
 	while (!atomic_load_explicit(&r.done, memory_order_acquire)) {
 		nanosleep(&pause, NULL);
 		if (!logged && worker_shared_now(w->shared) - posted_us > 1000000) {
@@ -474,66 +471,26 @@ static bool has_backlog(const struct worker *w)
 	return false;
 }
 
-// --- sleeping
-
 static void prepare_to_wait(struct worker *w)
 {
-	w->wake.complete = w->shared->config->adaptive && wake_add_doorbell(&w->wake);
+	worker_idle_prepare(&w->idle, w->shared->config->adaptive);
 	for (unsigned i = 0; i < w->shared->n_ports; i++) {
 		const struct worker_port *p = &w->ports[i];
 		const struct port *port = &w->shared->ports[i];
 
-		if (p->queue == UINT16_MAX || !w->wake.complete)
-			continue;
-		w->wake.complete = port->wakes
-			&& wake_add_queue(&w->wake, p->port_id, p->queue, port->sockets[p->queue]);
-	}
-}
-
-static void sleep_for(struct worker *w, uint64_t us)
-{
-	const struct timespec t = {.tv_nsec = (long)(us * 1000)};
-
-	if (!w->wake.complete || us < IDLE_WAIT_MIN_US) {
-		stat_inc(&w->stats.sleeps);
-		nanosleep(&t, NULL);
-	} else if (!w->wake.armed) {
-		// What came before rings no bell: one more turn has to find nothing.
-		wake_arm(&w->wake);
-	} else {
-		stat_inc(&w->stats.waits);
-		wake_wait(&w->wake, us);
+		if (p->queue != UINT16_MAX)
+			worker_idle_add_queue(&w->idle, p->port_id, p->queue, port->wakes,
+				port->sockets[p->queue]);
 	}
 }
 
 // After a turn without work.
 static void idle(struct worker *w, uint64_t now_us)
 {
-	const struct worker_app *app = w->shared->app;
-	uint64_t deadline_us, us;
-
-	switch (idle_step(&w->idle, now_us)) {
-	case IDLE_POLL: return;
-	case IDLE_PAUSE:
-		for (unsigned i = 0; i < IDLE_PAUSES; i++)
-			rte_pause();
-		return;
-	case IDLE_SLEEP: break;
-	}
-	if (has_backlog(w))
-		return;
-	deadline_us = RTE_MIN(net_next_deadline(w->net), app->next_deadline(w->app_state));
-	us = idle_sleep_us(&w->idle, now_us, deadline_us, w->wake.complete);
-	if (us > 0)
-		sleep_for(w, us);
-}
-
-// After a turn with work.
-static void stay_awake(struct worker *w)
-{
-	idle_reset(&w->idle);
-	if (w->wake.armed)
-		wake_disarm(&w->wake);
+	if (worker_idle_wants_sleep(&w->idle, now_us) && !has_backlog(w))
+		worker_idle_sleep(&w->idle, now_us,
+			RTE_MIN(net_next_deadline(w->net),
+				w->shared->app->next_deadline(w->app_state)));
 }
 
 static void loop(struct worker *w)
@@ -548,7 +505,7 @@ static void loop(struct worker *w)
 		stat_add(worked ? &w->stats.busy_cycles : &w->stats.idle_cycles, tsc - last_tsc);
 		last_tsc = tsc;
 		if (worked) {
-			stay_awake(w);
+			worker_idle_end(&w->idle);
 		} else if (w->shared->config->adaptive) {
 			idle(w, now_us);
 			last_tsc = rte_rdtsc(); // time asleep is nobody's cycles
@@ -637,44 +594,71 @@ static void attach_ports(struct worker *w)
 	}
 }
 
-static void give_up(struct worker *w, int error, const char *what)
+static bool all_are_quiet(const struct worker_shared *s)
 {
-	w->error = error;
-	w->error_what = what;
-	atomic_store_explicit(&w->state, WORKER_FAILED, memory_order_release);
+	for (unsigned i = 0; i < s->n_workers; i++) {
+		if (worker_state(s->workers[i]) < WORKER_QUIET)
+			return false;
+	}
+	return true;
+}
+
+// The last frames. Others may want to send theirs through our queue until they are quiet too.
+static void finish_sending(struct worker *w)
+{
+	const struct timespec pause = {.tv_nsec = 50000};
+	bool all_quiet;
+
+	tcp_reset_all(w->net, worker_shared_now(w->shared));
+	for (unsigned i = 0; i < LAST_TURNS; i++)
+		net_run(w->net, worker_shared_now(w->shared));
+	atomic_store_explicit(&w->state, WORKER_QUIET, memory_order_release);
+	do {
+		all_quiet = all_are_quiet(w->shared);
+		while (send_outbox(w))
+			;
+		for (unsigned i = 0; i < w->shared->n_ports; i++)
+			send_backlog(&w->ports[i]);
+		if (!all_quiet)
+			nanosleep(&pause, NULL);
+	} while (!all_quiet);
+}
+
+static int start(struct worker *w)
+{
+	const struct worker_app *app = w->shared->app;
+	uint64_t now_us = worker_shared_now(w->shared);
+	int error;
+
+	attach_ports(w);
+	error = start_net(w, now_us);
+	if (error != 0) {
+		w->error_what = "the stack";
+		return error;
+	}
+	error = app->start(app->arg, w, &w->app_state, now_us);
+	if (error != 0)
+		w->error_what = "the application";
+	return error;
 }
 
 int worker_run(void *arg)
 {
 	struct worker *w = arg;
-	const struct worker_app *app = w->shared->app;
-	uint64_t now_us = worker_shared_now(w->shared);
-	int error;
 
 	log_use_ring();
 	prctl(PR_SET_TIMERSLACK, 1000ul); // nanoseconds; the default adds 50 us to every sleep
-	attach_ports(w);
-	error = start_net(w, now_us);
-	if (error != 0) {
-		give_up(w, error, "the stack");
-		goto out;
+	w->error = start(w);
+	if (w->error == 0) {
+		prepare_to_wait(w);
+		atomic_store_explicit(&w->state, WORKER_RUNNING, memory_order_release);
+		loop(w);
+		w->shared->app->stop(w->app_state);
+		finish_sending(w);
 	}
-	error = app->start(app->arg, w, &w->app_state, now_us);
-	if (error != 0) {
-		give_up(w, error, "the application");
-		goto out;
-	}
-	prepare_to_wait(w);
-	atomic_store_explicit(&w->state, WORKER_RUNNING, memory_order_release);
-	loop(w);
-	app->stop(w->app_state);
-	for (unsigned i = 0; i < LAST_TURNS; i++) {
-		net_run(w->net, worker_shared_now(w->shared));
-		for (unsigned k = 0; k < w->shared->n_ports; k++)
-			send_backlog(&w->ports[k]);
-	}
-out:
 	net_free(&w->net);
+	atomic_store_explicit(
+		&w->state, w->error == 0 ? WORKER_ENDED : WORKER_FAILED, memory_order_release);
 	return 0;
 }
 
@@ -688,7 +672,7 @@ struct worker *worker_new(struct worker_shared *shared, unsigned index)
 	w->shared = shared;
 	w->index = index;
 	w->state = WORKER_STARTING;
-	wake_init(&w->wake); // without a doorbell it only sleeps shorter
+	worker_idle_init(&w->idle, &w->stats);
 	pthread_mutex_init(&w->callers, NULL);
 	snprintf(name, sizeof(name), "inbox%u", index);
 	w->inbox = rte_ring_create(name, RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
@@ -723,7 +707,7 @@ void worker_free(struct worker **wp)
 		for (; p->backlog_head != p->backlog_tail; p->backlog_head++)
 			rte_pktmbuf_free(p->backlog[p->backlog_head & (BACKLOG - 1)]);
 	}
-	wake_fini(&w->wake);
+	worker_idle_fini(&w->idle);
 	free_ring(w->inbox);
 	free_ring(w->outbox);
 	capture_ring_fini(&w->captured);

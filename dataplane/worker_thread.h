@@ -40,6 +40,8 @@ struct worker_shared {
 enum worker_state {
 	WORKER_STARTING,
 	WORKER_RUNNING,
+	WORKER_QUIET, // told to stop; its stack will send no more
+	WORKER_ENDED,
 	WORKER_FAILED, // see worker_error()
 };
 

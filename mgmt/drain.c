@@ -29,8 +29,13 @@ static bool is_over(const struct drain *d, uint64_t now_us)
 	return d->hurry || now_us - d->started_us >= d->timeout_us;
 }
 
-enum drain_action drain_step(
-	struct drain *d, uint64_t n_requests, uint64_t n_connections, uint64_t now_us)
+static bool nothing_is_left(const struct drain *d, const struct drain_load *load, uint64_t now_us)
+{
+	return load->n_requests == 0 && load->n_connections == 0 && load->n_unsent == 0
+		&& (load->n_half_open == 0 || now_us - d->closing_us >= DRAIN_HANDSHAKE_US);
+}
+
+enum drain_action drain_step(struct drain *d, const struct drain_load *load, uint64_t now_us)
 {
 	switch (d->phase) {
 	case DRAIN_SERVING: return DRAIN_DO_NOTHING;
@@ -43,10 +48,11 @@ enum drain_action drain_step(
 		if (!is_over(d, now_us) && now_us - d->started_us < d->grace_us)
 			return DRAIN_DO_NOTHING;
 		d->phase = DRAIN_CLOSING;
+		d->closing_us = now_us;
 		return DRAIN_DO_STOP_LISTENING;
 
 	case DRAIN_CLOSING:
-		if (n_requests == 0 && n_connections == 0) {
+		if (nothing_is_left(d, load, now_us)) {
 			d->phase = DRAIN_FINISHED;
 			return DRAIN_DO_EXIT;
 		}

@@ -3,7 +3,8 @@
 //     SERVING -- SIGTERM --> NOTICE: not ready, keep-alive ends, still accepting, so that a connection which a load
 //                               |    balancer sends before it has noticed is served
 //                               v    after the grace
-//                            CLOSING: listeners closed, wait until nothing is left
+//                            CLOSING: no new connections, wait until nothing is left; for handshakes not longer than
+//                               |     DRAIN_HANDSHAKE_US, as who began them may never have meant to end them
 //                               |
 //                               v    nothing left, the deadline, or a second SIGTERM
 //                            FINISHED (what was left is aborted and reported)
@@ -11,6 +12,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#define DRAIN_HANDSHAKE_US 1000000u
 
 enum drain_phase {
 	DRAIN_SERVING,
@@ -34,6 +37,7 @@ struct drain {
 	bool announced; // DRAIN_DO_END_KEEPALIVE was said
 	bool aborted;   // DRAIN_DO_ABORT was said
 	uint64_t started_us;
+	uint64_t closing_us; // when CLOSING began
 	uint64_t grace_us;
 	uint64_t timeout_us;
 };
@@ -44,9 +48,16 @@ void drain_start(struct drain *d, uint64_t timeout_us, uint64_t now_us);
 // No more waiting: the next steps abort what is left and exit. Starts a drain if none is under way.
 void drain_hurry(struct drain *d, uint64_t now_us);
 
-// 'n_requests' and 'n_connections' are what is under way now.
-enum drain_action drain_step(
-	struct drain *d, uint64_t n_requests, uint64_t n_connections, uint64_t now_us);
+// What is under way now.
+struct drain_load {
+	uint64_t n_requests;
+	uint64_t n_connections;
+	// Needed when CLOSING: TCP connections that are none of n_connections.
+	uint64_t n_half_open; // handshakes that may yet become some
+	uint64_t n_unsent;    // ended, but their last answers have not arrived
+};
+
+enum drain_action drain_step(struct drain *d, const struct drain_load *load, uint64_t now_us);
 
 // Over which time idle connections are to be closed.
 uint64_t drain_spread_us(const struct drain *d);

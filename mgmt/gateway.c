@@ -310,14 +310,24 @@ static void each_second(struct gateway *gw, uint64_t now_us)
 		admin_server_tick(gw->admin, now_us);
 }
 
+static void load_of(struct gateway *gw, struct drain_load *load)
+{
+	// A handshake becomes a connection of the router, and that one of nobody, so their order is before and after.
+	if (gw->drain.phase == DRAIN_CLOSING)
+		load->n_half_open = dataplane_count_unowned(gw->dataplane).n_half_open;
+	router_load(gw->router, &load->n_requests, &load->n_connections);
+	if (gw->drain.phase == DRAIN_CLOSING)
+		load->n_unsent = dataplane_count_unowned(gw->dataplane).n_unsent;
+}
+
 static void run_drain(struct gateway *gw, uint64_t now_us)
 {
-	uint64_t n_requests, n_connections;
+	struct drain_load load = {0};
 	enum drain_action action;
 
 	do {
-		router_load(gw->router, &n_requests, &n_connections);
-		action = drain_step(&gw->drain, n_requests, n_connections, now_us);
+		load_of(gw, &load);
+		action = drain_step(&gw->drain, &load, now_us);
 		switch (action) {
 		case DRAIN_DO_NOTHING: break;
 		case DRAIN_DO_END_KEEPALIVE:
@@ -332,7 +342,7 @@ static void run_drain(struct gateway *gw, uint64_t now_us)
 		log_info("drained (seconds=%.1f requests_cut=%llu connections_cut=%llu)",
 			(double)(now_us - gw->drain.started_us) / SECOND_US,
 			(unsigned long long)gw->n_cut,
-			(unsigned long long)(gw->drain.aborted ? n_connections : 0));
+			(unsigned long long)(gw->drain.aborted ? load.n_connections : 0));
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)

@@ -73,6 +73,7 @@ static int start(void *arg, struct worker *w, void **state, uint64_t now_us)
 	r->workers[index] = router_worker_new(index,
 		&(struct router_seams){.connect = connect_by_net,
 			.listen = listen_by_net,
+			.stop_listening = tcp_stop_listening,
 			.unlisten = unlisten_by_net,
 			.wall_us = wall_by_worker,
 			.arg = w,

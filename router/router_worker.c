@@ -369,7 +369,7 @@ void router_worker_stop_listening(struct router_worker *w)
 		struct listener *l = container_of(node, struct listener, node);
 
 		if (l->tcp != NULL)
-			w->seams.unlisten(w->seams.arg, &l->tcp);
+			w->seams.stop_listening(l->tcp);
 	}
 }
 

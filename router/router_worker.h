@@ -34,6 +34,7 @@ struct router_seams {
 	struct stream *(*connect)(void *arg, const struct tcp_connect_options *options,
 		enum stream_error *error, uint64_t now_us);
 	struct tcp_listener *(*listen)(void *arg, const struct tcp_listen_options *options);
+	void (*stop_listening)(struct tcp_listener *l);
 	void (*unlisten)(void *arg, struct tcp_listener **lp);
 	uint64_t (*wall_us)(void *arg, uint64_t now_us);
 	void *arg;
@@ -124,6 +125,7 @@ void router_worker_cancel(struct router_worker *w);
 // Makes 'next' what new requests see.
 void router_worker_adopt(struct router_worker *w, struct snapshot *next, uint64_t now_us);
 void router_worker_drain(struct router_worker *w, uint64_t timeout_us, uint64_t now_us);
+// No new connections, but handshakes under way may still become some.
 void router_worker_stop_listening(struct router_worker *w);
 // Returns how many requests were cut.
 uint64_t router_worker_abort_all(struct router_worker *w, uint64_t now_us);

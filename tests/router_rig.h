@@ -53,6 +53,7 @@ struct rig {
 	tcp_accept_fn *accept;
 	void *accept_arg;
 	unsigned n_listening;
+	unsigned n_stopped; // of these, what takes no new connections
 	struct fake_pair *clients[RIG_MAX_PAIRS];
 	unsigned n_clients;
 	struct fake_pair *upstreams[RIG_MAX_PAIRS];
@@ -99,6 +100,11 @@ RIG_UNUSED static struct tcp_listener *rig_listen_seam(
 	r->accept_arg = options->arg;
 	r->n_listening++;
 	return (struct tcp_listener *)(void *)r;
+}
+
+RIG_UNUSED static void rig_stop_listening_seam(struct tcp_listener *l)
+{
+	((struct rig *)(void *)l)->n_stopped++;
 }
 
 RIG_UNUSED static void rig_unlisten_seam(void *arg, struct tcp_listener **lp)
@@ -220,6 +226,7 @@ RIG_UNUSED static void rig_start(struct rig *r)
 	r->worker = router_worker_new(0,
 		&(struct router_seams){.connect = rig_connect_seam,
 			.listen = rig_listen_seam,
+			.stop_listening = rig_stop_listening_seam,
 			.unlisten = rig_unlisten_seam,
 			.wall_us = rig_wall_seam,
 			.arg = r,

@@ -47,7 +47,10 @@ struct tcp_listen_options {
 // Returns a listener owned by the net until tcp_unlisten(), or NULL with errno EADDRINUSE or ENOMEM.
 struct tcp_listener *tcp_listen(struct net *net, const struct tcp_listen_options *options);
 
-// New SYNs are refused from now on; connections in handshake are reset; accepted ones live on.
+// New SYNs are refused from now on; connections in handshake go on and are still offered to accept().
+void tcp_stop_listening(struct tcp_listener *l);
+
+// As tcp_stop_listening(), but connections in handshake are reset; accepted ones live on.
 void tcp_unlisten(struct net *net, struct tcp_listener **lp);
 
 struct tcp_connect_options {
@@ -130,6 +133,17 @@ void tcp_each(struct net *net, tcp_info_fn *fn, void *arg);
 // at a time.
 void tcp_walk_begin(struct net *net);
 bool tcp_walk(struct net *net, unsigned n, tcp_info_fn *fn, void *arg);
+
+// What peers of our listeners still expect of us although no owner knows of it.
+struct tcp_unowned {
+	uint32_t n_half_open; // handshakes: a peer may take it for accepted already
+	uint32_t n_unsent;    // closed by their owners, and what these wrote is not acknowledged
+};
+
+struct tcp_unowned tcp_count_unowned(struct net *net);
+
+// Resets every connection. Before the end of the stack, so that no peer waits for what will not come.
+void tcp_reset_all(struct net *net, uint64_t now_us);
 
 // Connections that exist, TIME_WAIT not counted.
 uint32_t tcp_n_connections(const struct net *net);

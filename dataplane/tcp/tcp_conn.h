@@ -89,6 +89,7 @@ struct tcp_listener {
 	struct tcp_listen_options options;
 	struct list accepting; // tcp_conn.listen_node: handshake done, owner not yet asked
 	uint32_t n_half_open;  // these, and its entries in the SYN cache
+	bool is_stopped;       // takes no new SYN
 };
 
 // How things stood before the window was last reduced (tcp_recovery.c).

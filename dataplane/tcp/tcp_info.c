@@ -74,6 +74,25 @@ static struct tcp_info info_of(struct tcp_conn *c)
 	};
 }
 
+static bool is_unsent(const struct tcp_conn *c)
+{
+	return c->flags & TCP_F_PASSIVE
+		&& (c->state == TCP_FIN_WAIT_1 || c->state == TCP_CLOSING
+			|| c->state == TCP_LAST_ACK);
+}
+
+struct tcp_unowned tcp_count_unowned(struct net *net)
+{
+	struct tcp *t = net_tcp(net);
+	struct tcp_unowned n = {0};
+
+	list_foreach (it, &t->listeners)
+		n.n_half_open += container_of(it, struct tcp_listener, node)->n_half_open;
+	list_foreach (it, &t->conns)
+		n.n_unsent += is_unsent(container_of(it, struct tcp_conn, node));
+	return n;
+}
+
 void tcp_each(struct net *net, tcp_info_fn *fn, void *arg)
 {
 	list_foreach (it, &net_tcp(net)->conns) {

@@ -84,6 +84,11 @@ void tcp_leave_listener(struct tcp_conn *c)
 	c->listener = NULL;
 }
 
+void tcp_stop_listening(struct tcp_listener *l)
+{
+	l->is_stopped = true;
+}
+
 void tcp_unlisten(struct net *net, struct tcp_listener **lp)
 {
 	struct tcp_listener *l = *lp;
@@ -170,6 +175,11 @@ struct tcp_conn *tcp_listen_input(struct tcp *t, struct tcp_listener *l,
 	}
 	if (!(seg->flags & RTE_TCP_SYN_FLAG)) {
 		stat_inc(&t->stats->tcp_drop_listen);
+		return NULL;
+	}
+	if (l->is_stopped) { // as if nobody listened
+		stat_inc(&t->stats->tcp_drop_closed_port);
+		tcp_send_reset(t, local, remote, seg, now_us);
 		return NULL;
 	}
 	if (!is_syn_welcome(t))

@@ -194,7 +194,7 @@ static void draining_closes_idle_connections_and_tells_the_others(void)
 	rig_upstream_says(r, 0, OK);
 	rig_assert_has(rig_client_got(r, idle), "\r\n\r\nok");
 	router_worker_stop_listening(r->worker);
-	assert_int_equal(r->n_listening, 0);
+	assert_int_equal(r->n_stopped, 1);
 	rig_done(&r);
 }
 

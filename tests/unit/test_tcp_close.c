@@ -108,6 +108,38 @@ static void abort_sends_a_reset(void)
 	rig_done(&r);
 }
 
+static void a_reset_has_a_number_that_a_closed_window_takes(void)
+{
+	struct rig r;
+
+	rig_established(&r, &(struct rig_options){0});
+	rx(&r, SEG(.seq = 1, .ack = 1, .window = 0));
+	rig_write(&r, 10);
+	rig_after(&r, 5000);
+	assert_true(r.conn->snd_nxt == r.conn->iss + 2); // a probe is out
+	tx_skip(&r);
+	stream_abort(&r.stream);
+	tx(&r, SEG(.flags = F_RST | F_ACK, .seq = 1));
+	rig_done(&r);
+}
+
+static void all_are_reset_at_the_end(void)
+{
+	struct rig r;
+
+	rig_established(&r, &(struct rig_options){0});
+	rig_write(&r, 10);
+	tx_skip(&r);
+	stream_close(&r.stream);
+	tx_skip(&r);
+	assert_int_equal(tcp_count_unowned(&r.net).n_unsent, 1);
+	tcp_reset_all(&r.net, r.now_us);
+	tx(&r, SEG(.flags = F_RST | F_ACK));
+	assert_int_equal(r.stats.tcp_reset_stop, 1);
+	assert_int_equal(tcp_count_unowned(&r.net).n_unsent, 0);
+	rig_done(&r);
+}
+
 static void a_reset_is_reported_and_bytes_before_it_stay(void)
 {
 	struct rig r;
@@ -241,6 +273,7 @@ TESTS(TEST(both_may_close_at_once), TEST(half_closed_we_still_receive),
 	TEST(half_closed_by_the_peer_we_still_send_and_send_again),
 	TEST(after_close_the_peer_may_go_on_for_a_while),
 	TEST(fin_wait_2_ends_when_the_owner_is_gone), TEST(abort_sends_a_reset),
+	TEST(a_reset_has_a_number_that_a_closed_window_takes), TEST(all_are_reset_at_the_end),
 	TEST(a_reset_is_reported_and_bytes_before_it_stay),
 	TEST(blind_resets_and_syns_get_a_challenge),
 	TEST(a_stale_connection_makes_way_for_a_new_syn),

@@ -114,6 +114,30 @@ static void the_round_trip_of_a_repeated_answer_is_not_measured(void)
 	rig_fini(&r);
 }
 
+static void a_stopped_listener_ends_the_handshakes_it_has_begun(void)
+{
+	struct rig r;
+
+	rig_init(&r, &(struct rig_options){0});
+	rx(&r, SEG(.flags = F_SYN, .seq = 0));
+	tx(&r, SEG(.flags = F_SYN | F_ACK, .seq = 0, .ack = 1));
+	assert_int_equal(tcp_count_unowned(&r.net).n_half_open, 1);
+	tcp_stop_listening(r.listener);
+	rx(&r, SEG(.seq = 1, .ack = 1, .len = 10));
+	rig_find_conn(&r);
+	assert_int_equal(r.conn->state, TCP_ESTABLISHED);
+	assert_non_null(r.stream);
+	assert_int_equal(tcp_count_unowned(&r.net).n_half_open, 0);
+	rig_fini(&r);
+
+	rig_init(&r, &(struct rig_options){0});
+	tcp_stop_listening(r.listener);
+	rx(&r, SEG(.flags = F_SYN, .seq = 0));
+	tx(&r, SEG(.flags = F_RST | F_ACK, .ack = 1));
+	assert_int_equal(r.stats.tcp_drop_closed_port, 1);
+	rig_done(&r);
+}
+
 static void handshakes_end_with_their_listener(void)
 {
 	struct rig r;
@@ -386,6 +410,7 @@ static void a_handshake_survives_a_full_table(void)
 
 TESTS(TEST(a_syn_makes_no_connection), TEST(the_answer_is_repeated_and_then_given_up),
 	TEST(the_round_trip_of_a_repeated_answer_is_not_measured),
+	TEST(a_stopped_listener_ends_the_handshakes_it_has_begun),
 	TEST(handshakes_end_with_their_listener),
 	TEST(beyond_the_limit_cookies_are_sent_and_nothing_kept), TEST(a_full_cache_sends_cookies),
 	TEST(a_client_gets_through_a_flood_with_all_its_options),
