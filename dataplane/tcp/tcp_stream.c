@@ -128,15 +128,18 @@ static uint32_t buffers_left(const struct tcp_conn *c)
 	return own < all ? own : all;
 }
 
-// Bytes that may wait to be sent or acknowledged. Twice the congestion window is what keeps the path full: a
-// window in flight, and another while its ACK is on the way. While a loss is repaired the window is smaller
-// than what is in flight. More would only pin buffers of a peer that reads slowly.
+// Bytes that may wait to be sent or acknowledged. While there are plenty of buffers a large queue saves turns.
+// After that, twice the congestion window is what keeps the path full: a window in flight, and another while
+// its ACK is on the way. While a loss is repaired the window is smaller than what is in flight. More would
+// only pin buffers of a peer that reads slowly.
 static uint32_t most_bytes(const struct tcp_conn *c)
 {
 	uint32_t most = c->tcp->settings.send_buffer_max, least = 2 * TCP_INITIAL_MSS_N * c->mss;
 	uint32_t window = c->cwnd > tcp_in_flight(c) ? c->cwnd : tcp_in_flight(c);
 	uint32_t useful = window < most / 2 ? 2 * window : most;
 
+	if (tcp_memory_rung(c->tcp) == TCP_RUNG_FREE)
+		return most;
 	if (useful < least)
 		useful = least;
 	return useful < most ? useful : most;
@@ -168,6 +171,14 @@ static size_t most_room(const struct tcp_conn *c)
 	size_t most = most_bytes(c), by_buffers = (size_t)most_buffers(c) * c->mss;
 
 	return most < by_buffers ? most : by_buffers;
+}
+
+// Room that is worth a turn of the owner, if it asked for more. A queue that is kept short may not run dry.
+static size_t enough_room(const struct tcp_conn *c)
+{
+	size_t most = most_room(c);
+
+	return most < c->tcp->settings.send_buffer_max ? most / 4 : most / 2;
 }
 
 static void append(struct tcp_conn *c, struct rte_mbuf *m, const uint8_t *p, uint16_t n)
@@ -261,7 +272,7 @@ void tcp_check_writable(struct tcp_conn *c)
 {
 	if (!(c->flags & TCP_F_WANT_WRITE) || !can_write(c))
 		return;
-	if (room(&c->stream) < c->want_room && room(&c->stream) < most_room(c) / 4) {
+	if (room(&c->stream) < c->want_room && room(&c->stream) < enough_room(c)) {
 		wait_for_room(c, c->want_room, false);
 		return;
 	}
