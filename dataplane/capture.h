@@ -4,6 +4,9 @@
 //     worker: capture_write()  -> [ record | record | ...          ] -> capture_peek(), capture_consume() : mgmt
 //                                   tail, never passes           head, written by mgmt
 //
+// Frames are as the stack made them: what the port's device finishes or cuts is seen before that, with checksums that are not
+// complete and segments that are still one packet.
+//
 // A record lies together in memory; what is left at the ring's end is skipped if the next one does not fit. A frame that finds
 // the ring full is counted and not kept. The filter is a program of classic BPF, which has no loops: its time is bounded by its
 // length.

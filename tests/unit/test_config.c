@@ -264,6 +264,7 @@ static void what_cannot_change_while_running_is_named(void)
 		.ports = {{.name = "x", .interface = "ga", .driver = PORT_TAP}}};
 	struct appliance b = a;
 	char interface_field[] = "ports[0].interface", cores_field[] = "workers.cores";
+	char offloads_field[] = "ports[0].offloads";
 
 	n_fixed = 0;
 	config_each_fixed_change(&a, &b, count_fixed, cores_field);
@@ -275,6 +276,10 @@ static void what_cannot_change_while_running_is_named(void)
 	b.cores = NULL;
 	config_each_fixed_change(&a, &b, count_fixed, cores_field);
 	assert_int_equal(n_fixed, 2);
+	b.cores = a.cores;
+	b.ports[0].offloads = true;
+	config_each_fixed_change(&a, &b, count_fixed, offloads_field);
+	assert_int_equal(n_fixed, 3);
 }
 
 TESTS(TEST(demo_listens_where_the_operator_maps_its_ports),

@@ -82,6 +82,7 @@ static void ports_are_handed_over_by_driver(void)
 
 		a.ports[0] = cases[i].port;
 		a.ports[0].name = "external";
+		a.ports[0].offloads = i % 2 == 0;
 		a.ports[0].n_addresses = 1;
 		a.ports[0].addresses[0] = ip_addr_of_v4(0x0100000a);
 		a.ports[0].prefix_len[0] = 24;
@@ -90,6 +91,7 @@ static void ports_are_handed_over_by_driver(void)
 		assert_int_equal(c.ports[0].kind, cases[i].kind);
 		assert_string_equal(c.ports[0].device, cases[i].device);
 		assert_int_equal(c.ports[0].checksum, cases[i].checksum);
+		assert_int_equal(c.ports[0].offloads, i % 2 == 0);
 		assert_int_equal(c.ports[0].prefix_len[0], 24);
 		assert_true(ip_addr_equal(&c.ports[0].addresses[0], &a.ports[0].addresses[0]));
 		assert_int_equal(c.memory_bytes, 64 * MIB);
