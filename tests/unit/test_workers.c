@@ -152,9 +152,12 @@ static void make_wire(void)
 static uint16_t open_nic(uint16_t n_queues)
 {
 	struct rte_ring *tx[N_WORKERS] = {from_workers, from_workers};
-	const char *name = n_queues == 1 ? "wire" : nic == NIC_RSS ? "wire-rss" : "wire-lies";
-	int id = rte_eth_from_rings(name, to_workers, n_queues, tx, n_queues, SOCKET_ID_ANY);
+	static unsigned n_opened;
+	char name[16];
+	int id;
 
+	snprintf(name, sizeof(name), "wire%u", n_opened++);
+	id = rte_eth_from_rings(name, to_workers, n_queues, tx, n_queues, SOCKET_ID_ANY);
 	assert_true(id >= 0);
 	assert_int_equal(
 		rte_eth_dev_configure((uint16_t)id, n_queues, n_queues, &(struct rte_eth_conf){0}),
@@ -218,6 +221,8 @@ static void start(enum nic kind)
 	}
 }
 
+static unsigned n_last_resets; // frames that left at the end
+
 static void stop(void)
 {
 	struct rte_mbuf *m;
@@ -227,8 +232,17 @@ static void stop(void)
 		pthread_join(threads[i], NULL);
 	for (unsigned i = 0; i < N_WORKERS; i++)
 		worker_free(&workers[i]);
-	while (rte_ring_dequeue(from_workers, (void **)&m) == 0)
+	while (rte_ring_dequeue(from_workers, (void **)&m) == 0) {
+		const uint8_t *f = rte_pktmbuf_mtod(m, const uint8_t *);
+
+		tsan_acquire(&m->refcnt);
+		n_last_resets += f[13] == 0 && f[34 + 13] & RTE_TCP_RST_FLAG;
 		rte_pktmbuf_free(m);
+	}
+	for (unsigned i = 0; i < N_WORKERS; i++) { // what came too late
+		while (rte_ring_dequeue(to_workers[i], (void **)&m) == 0)
+			rte_pktmbuf_free(m);
+	}
 	rte_eth_dev_stop(shared.ports[0].id);
 	assert_int_equal(rte_mempool_in_use_count(pool), 0);
 }
@@ -256,14 +270,19 @@ static uint16_t queue_of(uint16_t from)
 	return nic == NIC_RSS_LIES && from % 2 == 1 ? !queue : queue;
 }
 
-static void send_segment(uint16_t from, uint8_t flags, uint32_t seq, uint32_t ack, const char *data)
+#define SEGMENT_MAX 256
+
+// Returns its length.
+static size_t make_segment(uint8_t f[SEGMENT_MAX], uint16_t from, uint8_t flags, uint32_t seq,
+	uint32_t ack, const char *data)
 {
-	uint8_t f[256] = {0}, *ip = f + 14, *h = ip + 20, *p;
+	uint8_t *ip = f + 14, *h = ip + 20, *p;
 	const uint32_t src = PEER, dst = OURS;
 	const struct ip_addr here = ip_addr_of_v4(OURS), peer = ip_addr_of_v4(PEER);
 	size_t len = 20 + strlen(data);
 	uint16_t sum;
 
+	memset(f, 0, SEGMENT_MAX);
 	memcpy(f, own_mac, 6);
 	memcpy(f + 6, peer_mac, 6);
 	f[12] = 0x08;
@@ -286,7 +305,22 @@ static void send_segment(uint16_t from, uint8_t flags, uint32_t seq, uint32_t ac
 	sum = (uint16_t)~csum_fold(
 		csum_add(h, len, csum_pseudo(&peer, &here) + csum_len((uint32_t)len)));
 	memcpy(h + 16, &sum, 2);
-	send_frame(queue_of(from), f, 34 + len);
+	return 34 + len;
+}
+
+static void send_segment(uint16_t from, uint8_t flags, uint32_t seq, uint32_t ack, const char *data)
+{
+	uint8_t f[SEGMENT_MAX];
+
+	send_frame(queue_of(from), f, make_segment(f, from, flags, seq, ack, data));
+}
+
+static uint32_t owner_of(uint16_t from)
+{
+	uint8_t f[SEGMENT_MAX];
+	size_t len = make_segment(f, from, RTE_TCP_SYN_FLAG, ISS, 0, "");
+
+	return steer_frame(&shared.steer, NULL, bytes_of(f, len)).owner;
 }
 
 static void send_arp(uint16_t opcode)
@@ -317,6 +351,7 @@ static struct {
 	bool finished;
 } seen[N_CONNECTIONS];
 static unsigned n_arp_replies;
+static bool say_nothing; // once a connection is there
 
 static void answer_segment(const struct rte_tcp_hdr *h, size_t len)
 {
@@ -328,7 +363,7 @@ static void answer_segment(const struct rte_tcp_hdr *h, size_t len)
 	assert_true(i < N_CONNECTIONS && (h->tcp_flags & RTE_TCP_RST_FLAG) == 0);
 	if (h->tcp_flags & RTE_TCP_SYN_FLAG) {
 		seen[i].established = true;
-		send_segment(to, RTE_TCP_ACK_FLAG, ISS + 1, seq + 1, "hello");
+		send_segment(to, RTE_TCP_ACK_FLAG, ISS + 1, seq + 1, say_nothing ? "" : "hello");
 	} else if (len > header_len) {
 		assert_memory_equal((const char *)h + header_len, "hello", 5);
 		seen[i].echoed = true;
@@ -426,19 +461,25 @@ static uint64_t sum(size_t stat)
 
 #define SUM(stat) sum(offsetof(struct dataplane_stats, stat))
 
+// Starts, and each side knows the other's address.
+static void meet(enum nic kind)
+{
+	memset(seen, 0, sizeof(seen));
+	n_arp_replies = 0;
+	start(kind);
+	send_arp(RTE_ARP_OP_REQUEST);
+	serve_until(n_arp_replies > 0);
+}
+
 // Every connection gets its echo and ends well.
 static void serve_connections(enum nic kind)
 {
 	unsigned accepted[N_WORKERS];
 	pthread_t mgmt;
 
-	memset(seen, 0, sizeof(seen));
-	n_arp_replies = 0;
 	calls_end = false;
-	start(kind);
+	meet(kind);
 	assert_int_equal(pthread_create(&mgmt, NULL, keep_calling, NULL), 0);
-	send_arp(RTE_ARP_OP_REQUEST);
-	serve_until(n_arp_replies > 0);
 	for (unsigned i = 0; i < N_CONNECTIONS; i++) {
 		send_segment((uint16_t)(FIRST_PORT + i), RTE_TCP_SYN_FLAG, ISS, 0, "");
 		serve_wire();
@@ -484,5 +525,83 @@ static void a_nic_that_does_not_costs_nothing_else(void)
 	stop();
 }
 
-TESTS(TEST(two_workers_share_a_queue), TEST(a_nic_that_keeps_its_word_saves_the_handing_over),
+static atomic_bool is_held, is_let_go;
+
+static void hold(void *state, struct worker *w, void *arg, uint64_t now_us)
+{
+	(void)state, (void)w, (void)arg, (void)now_us;
+	is_held = true;
+	while (!is_let_go)
+		sched_yield();
+}
+
+static void *hold_worker_1(void *arg)
+{
+	worker_call(workers[1], hold, arg);
+	return NULL;
+}
+
+static void what_a_full_inbox_drops_comes_again(void)
+{
+	uint16_t ports[N_CONNECTIONS];
+	unsigned n = 0, n_fillers = 0, n_unfinished;
+	uint64_t n_before, n_dropped;
+	pthread_t holder;
+
+	meet(NIC_ONE_QUEUE);
+	for (uint16_t i = 0; i < N_CONNECTIONS; i++) {
+		if (owner_of((uint16_t)(FIRST_PORT + i)) == 1)
+			ports[n++] = (uint16_t)(FIRST_PORT + i);
+	}
+	assert_true(n > 1);
+	assert_int_equal(pthread_create(&holder, NULL, hold_worker_1, NULL), 0);
+	while (!is_held)
+		sched_yield();
+	n_before = SUM(steer_handed_over);
+	for (; SUM(steer_drop_full) == 0; n_fillers++) // with what nobody answers
+		send_segment(ports[0], RTE_TCP_RST_FLAG, ISS, 0, "");
+	while (SUM(steer_handed_over) + SUM(steer_drop_full) < n_before + n_fillers)
+		sched_yield();
+	n_dropped = SUM(steer_drop_full);
+	for (unsigned i = 0; i < n; i++)
+		send_segment(ports[i], RTE_TCP_SYN_FLAG, ISS, 0, "");
+	while (SUM(steer_drop_full) < n_dropped + n)
+		sched_yield();
+	is_let_go = true;
+	pthread_join(holder, NULL);
+	while (SUM(tcp_drop_listen) < n_fillers - n_dropped)
+		sched_yield();
+	for (unsigned i = 0; i < n; i++) {
+		send_segment(ports[i], RTE_TCP_SYN_FLAG, ISS, 0, "");
+		serve_wire();
+	}
+	do {
+		if (!serve_wire())
+			sched_yield();
+		n_unfinished = 0;
+		for (unsigned i = 0; i < n; i++)
+			n_unfinished += !seen[ports[i] - FIRST_PORT].finished;
+	} while (n_unfinished > 0);
+	assert_int_equal(SUM(tcp_passive_opens), n);
+	stop();
+}
+
+static void both_say_goodbye_to_their_connections(void)
+{
+	meet(NIC_ONE_QUEUE);
+	say_nothing = true;
+	for (unsigned i = 0; i < N_CONNECTIONS; i++) {
+		send_segment((uint16_t)(FIRST_PORT + i), RTE_TCP_SYN_FLAG, ISS, 0, "");
+		serve_wire();
+	}
+	serve_until(SUM(tcp_state_established) == N_CONNECTIONS);
+	n_last_resets = 0;
+	stop();
+	say_nothing = false;
+	assert_int_equal(n_last_resets, N_CONNECTIONS); // worker 1 has no transmit queue
+}
+
+TESTS(TEST(two_workers_share_a_queue), TEST(what_a_full_inbox_drops_comes_again),
+	TEST(both_say_goodbye_to_their_connections),
+	TEST(a_nic_that_keeps_its_word_saves_the_handing_over),
 	TEST(a_nic_that_does_not_costs_nothing_else))
