@@ -128,6 +128,14 @@ class Gateway:
         path = self.run_dir / "access.log"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    def logged(self, path=None, after=0):
+        """Waits for a line of the access log about 'path', or any, behind the first 'after' ones; returns the newest."""
+
+        def newest():
+            return next((e for e in reversed(self.access_log()[after:]) if path is None or e["path"] == path), None)
+
+        return wait_for(newest, f"a line in the access log about {path or 'anything'}")
+
     def memory_kib(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))

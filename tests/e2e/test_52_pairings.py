@@ -72,11 +72,6 @@ def service_yaml(name, address, port_name):
     return text.replace("10.77.2.41", address)
 
 
-def logged(gateway, before, path):
-    """The newest line about 'path' behind the first 'before' lines; None as long as there is none."""
-    return next((e for e in reversed(gateway.access_log()[before:]) if e["path"] == path), None)
-
-
 @pytest.fixture(scope="module")
 def twin(all_services):
     return all_services.add("twin-1", TWIN, kind=h2_service.TwinEndpoint)
@@ -210,7 +205,7 @@ def test_clients_protocol_goes_on(gateway, client, services, twin, version):
 def test_what_an_endpoint_did_not_process_is_tried_again(gateway, client, services, twin, what):
     twin.refused = False
     assert client.curl(f"{HTTP_URL}/twin/{what}").stdout == "twin-1\n"
-    line = wait_for(lambda: logged(gateway, 0, f"/twin/{what}"), "the line of the log")
+    line = gateway.logged(f"/twin/{what}")
     assert line["attempts"] == 2
 
 
@@ -271,7 +266,7 @@ def test_client_goes_away(gateway, client, services, twin, version, service):
         wait_for(gateway.is_quiet, f"{stage}: nothing is left")
         assert sum(e.requests for e in endpoints) == arrives, stage
         if arrives:
-            line = wait_for(lambda: logged(gateway, before, path), f"{stage}: the line of the log")
+            line = gateway.logged(path, before)
             assert (line["code"], line["flags"]) == (0, "DR" if version == "h2 stream" else "DC"), (stage, line)
         if version == "h2 stream":
             # The connection goes on.
@@ -297,7 +292,7 @@ def test_client_goes_away_in_the_answer(gateway, client, services, nghttpd, vers
         peer.wait(h2.events.DataReceived, stream, acknowledge=False)
         vanish(peer.sock)
     wait_for(gateway.is_quiet, "nothing is left")
-    line = wait_for(lambda: logged(gateway, before, path), "the line of the log")
+    line = gateway.logged(path, before)
     assert (line["code"], line["flags"]) == (200, "DC"), line
 
 
@@ -333,7 +328,7 @@ def test_service_goes_away(gateway, client, services, twin, version, service):
     wait_for(gateway.is_quiet, "nothing is left")
     stages = ("before", "head", "open", "body", "after")
     lines = {
-        stage: wait_for(lambda: logged(gateway, before, f"{base}/{stage}"), f"{stage}: the line of the log") for stage in stages
+        stage: gateway.logged(f"{base}/{stage}", before) for stage in stages
     }
     assert {stage: line["flags"] for stage, line in lines.items()} == {
         "before": "UC", "head": "UC" if service == "h2" else lines["head"]["flags"], "open": "UC", "body": "UC", "after": "-",
@@ -344,5 +339,5 @@ def test_service_goes_away(gateway, client, services, twin, version, service):
 def test_endpoint_resets_the_stream(gateway, client, services, twin, version):
     assert answer_of(client, version, "/twin/reset")[0] == 503
     wait_for(gateway.is_quiet, "nothing is left")
-    assert wait_for(lambda: logged(gateway, 0, "/twin/reset"), "the line of the log")["flags"] == "UR"
+    assert gateway.logged("/twin/reset")["flags"] == "UR"
     assert answer_of(client, version, "/twin")[0] == 200

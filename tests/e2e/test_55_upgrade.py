@@ -103,11 +103,6 @@ def chat(all_services, shared_gateway):
     all_services.run(stop())
 
 
-def last_log(gateway, n_before):
-    wait_for(lambda: len(gateway.access_log()) > n_before, "a line in the access log")
-    return gateway.access_log()[-1]
-
-
 def tls_context(client):
     context = ssl.create_default_context(cafile=client.ca)
     context.set_alpn_protocols(["http/1.1"])
@@ -134,7 +129,7 @@ def test_websocket_peers_talk(gateway, client, chat, tls):
     sock.setblocking(False)
     options = {"ssl": tls_context(client), "server_hostname": "chat.shop.example"} if tls else {}
     asyncio.run(converse(sock, **options))
-    line = last_log(gateway, before)
+    line = gateway.logged(after=before)
     assert line["code"] == 101 and line["path"] == "/talk"
     assert line["received"] > 2 * MEGABYTE and line["sent"] > 2 * MEGABYTE
     assert gateway.metrics().sum("envoy_http_downstream_cx_upgrades_total") >= 1
@@ -169,7 +164,7 @@ def test_service_may_end_first(gateway, client, chat):
     stream.close()
     sock.close()
     wait_for(lambda: chat.got["/raw/first"] == b"client is not|end", "the client's bytes and end")
-    line = last_log(gateway, before)
+    line = gateway.logged(after=before)
     assert (line["code"], line["flags"], line["sent"], line["received"]) == (101, "-", 15, 13)
 
 
@@ -181,7 +176,7 @@ def test_resets_are_passed_on(gateway, client, chat):
     with pytest.raises(ConnectionResetError):
         while sock.recv(100):
             pass
-    line = last_log(gateway, before)
+    line = gateway.logged(after=before)
     assert (line["code"], line["flags"]) == (101, "UC")
     before = len(gateway.access_log())
     sock, stream, answer = switch(client, "/raw/stay")
@@ -189,7 +184,7 @@ def test_resets_are_passed_on(gateway, client, chat):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     stream.close()
     sock.close()
-    line = last_log(gateway, before)
+    line = gateway.logged(after=before)
     assert (line["code"], line["flags"]) == (101, "DC")
 
 

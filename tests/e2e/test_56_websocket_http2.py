@@ -198,10 +198,6 @@ pairings = pytest.mark.parametrize("service", VERSIONS)
 clients = pytest.mark.parametrize("version", VERSIONS)
 
 
-def last_line(gateway, path):
-    return wait_for(lambda: next((e for e in reversed(gateway.access_log()) if e["path"] == path), None), f"the line of {path}")
-
-
 @pairings
 @clients
 def test_bytes_pass_both_ways(gateway, client, got, version, service):
@@ -215,7 +211,7 @@ def test_bytes_pass_both_ways(gateway, client, got, version, service):
     tunnel.end()
     assert tunnel.rest() == b"|end"
     assert got[path] == sent + b"|end"
-    line = last_line(gateway, path)
+    line = gateway.logged(path)
     assert (line["method"], line["code"], line["flags"]) == ("GET", 101, "-")
     assert (line["received"], line["sent"]) == (MEGABYTE, MEGABYTE + 4)
     tunnel.close()
@@ -231,7 +227,7 @@ def test_service_may_end_first(gateway, client, got, version, service):
     tunnel.send(b"client is not")
     tunnel.end()
     wait_for(lambda: got[path] == b"client is not|end", "the client's bytes and end")
-    line = last_line(gateway, path)
+    line = gateway.logged(path)
     assert (line["code"], line["flags"], line["sent"], line["received"]) == (101, "-", 15, 13)
     tunnel.close()
 
@@ -244,14 +240,14 @@ def test_resets_are_passed_on(gateway, client, got, version, service):
     tunnel.send(b"now")
     assert tunnel.is_reset()
     tunnel.close()
-    line = last_line(gateway, path)
+    line = gateway.logged(path)
     assert (line["code"], line["flags"]) == (101, "UC" if service == "h1" else "UR")
     path = f"/{service}/{version}/stay"
     tunnel = TUNNEL[version](client, path)
     tunnel.send(b"here")
     wait_for(lambda: got[path] == b"here", "the tunnel's bytes")
     tunnel.reset()
-    line = last_line(gateway, path)
+    line = gateway.logged(path)
     assert (line["code"], line["flags"]) == (101, "DC" if version == "h1" else "DR")
     if service == "h2":
         wait_for(lambda: got[path] == b"here|reset %d" % h2.errors.ErrorCodes.CANCEL, "the reset")
@@ -282,7 +278,7 @@ def test_other_protocols_are_refused(gateway, client, got):
     assert tunnel.status == 403
     tunnel.close()
     assert "/h2/other/echo" not in got
-    line = last_line(gateway, "/h2/other/echo")
+    line = gateway.logged("/h2/other/echo")
     assert line["details"] == "upgrade_failed"
 
 

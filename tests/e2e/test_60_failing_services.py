@@ -7,12 +7,6 @@ from tests.e2e.conftest import HTTP, Response, read_to_end, wait_for
 URL = f"http://shop.example:{HTTP}"
 
 
-def last_log(gateway, path):
-    return wait_for(
-        lambda: next((e for e in reversed(gateway.access_log()) if e["path"] == path), None), f"log line of {path}"
-    )
-
-
 @pytest.mark.parametrize(
     "mode, path, status, flags",
     [
@@ -33,7 +27,7 @@ def test_failing_service_is_answered_with_its_reason(gateway, client, services, 
         services.set("checkout", "ok")
         s.sendall(b"GET /payment HTTP/1.1\r\nhost: shop.example\r\n\r\n")
         assert Response(stream).status == 200, "the client's connection goes on"
-    assert last_log(gateway, path)["flags"] == flags
+    assert gateway.logged(path)["flags"] == flags
 
 
 def test_service_that_dies_in_its_answer_cuts_the_client_off(gateway, client, services):
@@ -42,7 +36,7 @@ def test_service_that_dies_in_its_answer_cuts_the_client_off(gateway, client, se
         s.sendall(b"GET /checkout/cut HTTP/1.1\r\nhost: shop.example\r\n\r\n")
         answer = read_to_end(s)
     assert len(answer.partition(b"\r\n\r\n")[2]) < 100000
-    assert last_log(gateway, "/checkout/cut")["flags"] == "UC"
+    assert gateway.logged("/checkout/cut")["flags"] == "UC"
 
 
 def test_retries_are_seen_by_the_service_and_help_the_client(gateway, client, services):
@@ -62,7 +56,7 @@ def test_retries_end(gateway, client, services):
     services.set("payment", "status:503")
     assert client.status(f"{URL}/payment/all") == 503
     assert sum(services.counts().values()) == 4, "one try and three retries"
-    line = last_log(gateway, "/payment/all")
+    line = gateway.logged("/payment/all")
     assert (line["flags"], line["attempts"]) == ("URX", 4)
 
 
