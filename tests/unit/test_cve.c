@@ -482,6 +482,81 @@ static void time_is_up_between_tries(void)
 	rig_done(&r);
 }
 
+// nginx CVE-2026-42926: what a client of HTTP/1.1 sends as a body gets into frames of its own, whatever it looks like, and what
+// follows the body is the next request.
+static void bodies_that_look_like_frames_stay_bodies(void)
+{
+	uint8_t block[200], frames[256];
+	size_t n = peer_pseudo(block), len;
+
+	n += peer_literal(block + n, BYTES("x-smuggled"), BYTES("1"));
+	len = peer_frame(frames, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, NULL, 0);
+	len += peer_frame(frames + len, NGHTTP2_HEADERS, 5, 3, block, n);
+	for (unsigned chunked = 0; chunked < 2; chunked++) {
+		struct rig *r = rig_new();
+		struct h2_peer *e;
+		char head[256];
+		unsigned c;
+
+		r->cluster.protocol = CLUSTER_HTTP_2;
+		rig_start(r);
+		c = rig_client(r);
+		fake_set_piece(fake_pair_end(r->clients[c], 0), 5);
+		if (chunked)
+			snprintf(head, sizeof(head),
+				POST "transfer-encoding: chunked\r\n\r\n%zx\r\n", len);
+		else
+			snprintf(head, sizeof(head), POST "content-length: %zu\r\n\r\n", len);
+		rig_client_says(r, c, head);
+		fake_put(rig_client_stream(r, c), bytes_of(frames, len));
+		rig_client_says(r, c, chunked ? "\r\n0\r\n\r\n" : "");
+		rig_client_says(r, c, "GET /next HTTP/1.1\r\n" H "\r\n");
+		e = peer_new(r, rig_upstream_stream(r, 0), true, 100, 65535);
+		assert_int_equal(e->n_streams, 1);
+		assert_int_equal(e->streams[0].body_len, len);
+		assert_memory_equal(e->streams[0].body, frames, len);
+		assert_true(e->streams[0].ended);
+		peer_respond(e, 1, "200", NULL, 2);
+		assert_int_equal(e->n_streams, 2);
+		rig_assert_has(peer_find(e, 3)->head, ":path: /next\n");
+		rig_assert_not(peer_find(e, 3)->head, "x-smuggled");
+		peer_respond(e, 3, "200", NULL, 2);
+		assert_int_equal(e->n_goaways, 0);
+		assert_int_equal(r->n_upstreams, 1);
+		rig_assert_quiet(r);
+		peer_free(&e);
+		rig_done(&r);
+	}
+}
+
+// nginx CVE-2026-1642: bytes that were on a connection before the request are not its answer.
+static void what_an_endpoint_says_unasked_answers_nobody(void)
+{
+	struct rig *r = rig_new();
+	unsigned c;
+
+	rig_start(r);
+	c = rig_client(r);
+	rig_client_says(r, c, GET);
+	rig_upstream_got(r, 0);
+	rig_upstream_says(r, 0, OK "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\ninjected");
+	rig_assert_not(rig_client_got(r, c), "injected");
+	assert_true(rig_upstream_closed(r, 0));
+	rig_client_says(r, c, GET);
+	assert_int_equal(r->n_upstreams, 2);
+	rig_upstream_says(r, 1, OK);
+	rig_assert_has(rig_client_got(r, c), "\r\n\r\nok");
+	// While nobody asks.
+	rig_upstream_says(r, 1, "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\ninjected");
+	assert_true(rig_upstream_closed(r, 1));
+	rig_client_says(r, c, GET);
+	assert_int_equal(r->n_upstreams, 3);
+	rig_upstream_says(r, 2, OK);
+	rig_assert_not(rig_client_got(r, c), "injected");
+	rig_assert_quiet(r);
+	rig_done(&r);
+}
+
 // --- the list
 
 // 'where': file and name of a test, or why there is none.
@@ -532,4 +607,6 @@ TESTS(TEST(inputs_are_refused), TEST(inputs_are_passed_on_defused),
 	TEST(cluster_with_many_connections_is_removed), TEST(endless_interim_answers_are_502),
 	TEST(large_fields_go_from_http2_to_http1), TEST(long_names_stay_names),
 	TEST(huge_grpc_timeouts_are_no_timeouts), TEST(connect_matches_no_path),
-	TEST(time_is_up_between_tries), TEST(every_row_names_a_test_or_a_reason))
+	TEST(time_is_up_between_tries), TEST(every_row_names_a_test_or_a_reason),
+	TEST(bodies_that_look_like_frames_stay_bodies),
+	TEST(what_an_endpoint_says_unasked_answers_nobody))
