@@ -182,6 +182,65 @@ static void tls_servers_share_a_port_by_name(void)
 	rig_done(&r);
 }
 
+// Reference 1.6: one route table for all of them, also where a Service makes one port of two numbers.
+static void plain_servers_of_several_gateways_share_a_table(void)
+{
+	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY(
+		"one", HTTP_SERVER("[a.example]")) GATEWAY("two",
+		HTTP_SERVER(
+			"[b.example]") "    - port: {number: 8080, name: more, protocol: HTTP}\n"
+				       "      hosts: [c.example]\n") SERVICE("api",
+		"[{port: 80}]") ROUTES("a", "[a.example, b.example]", "[one]",
+		"    - route: [{destination: {host: api}}]\n") ROUTES("b", "[b.example, c.example]",
+		"[two]",
+		"    - match: [{port: 8080}]\n"
+		"      route: [{destination: {host: api}}]\n"
+		"    - match: [{port: 80, uri: {prefix: /b}}]\n"
+		"      route: [{destination: {host: api}}]\n") "---\napiVersion: v1\nkind: Service\nmetadata: {name: edge, namespace: istio-system}\n"
+							       "spec:\n  selector: {istio: ingressgateway}\n"
+							       "  ports: [{name: http, port: 80, targetPort: 8080}]\n");
+
+	assert_int_equal(r.router->n_listeners, 1);
+	assert_int_equal(r.router->listeners[0].local.port, 8080);
+	assert_int_equal(r.router->listeners[0].n_chains, 1);
+	assert_int_equal(r.router->n_route_tables, 1);
+	assert_string_equal(r.router->route_tables[0].name, "http.8080");
+	assert_int_equal(the_host(&r, 0, "a.example")->n_routes, 1);
+	// Of Gateway one's server b.example is none; match.port is a server's number, never the port bound.
+	assert_int_equal(the_host(&r, 0, "b.example")->n_routes, 1);
+	assert_string_equal(route(&r, 0, "b.example", 0)->match.uri.text, "/b");
+	assert_int_equal(the_host(&r, 0, "c.example")->n_routes, 1);
+	assert_string_equal(route(&r, 0, "c.example", 0)->match.uri.text, "/");
+	rig_done(&r);
+}
+
+// Reference 1.6: what one HTTPS server answers another one on the same port does not know.
+static void tls_servers_have_their_own_tables(void)
+{
+	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY("web",
+		"    - port: {number: 443, name: a, protocol: HTTPS}\n"
+		"      hosts: [a.example]\n"
+		"      tls: {mode: SIMPLE, credentialName: a}\n") GATEWAY("more",
+		"    - port: {number: 443, name: b, protocol: HTTPS}\n"
+		"      hosts: [b.example]\n"
+		"      tls: {mode: SIMPLE, credentialName: b}\n") SERVICE("api", "[{port: 80}]")
+			ROUTES("all", "[\"*\"]", "[web, more]",
+				"    - route: [{destination: {host: api}}]\n"));
+
+	assert_int_equal(r.router->n_listeners, 1);
+	assert_int_equal(r.router->listeners[0].n_chains, 2);
+	assert_int_equal(r.router->n_route_tables, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct filter_chain_config *chain = &r.router->listeners[0].chains[i];
+		const char *own = chain->tls.sni[0];
+		const char *other = own[0] == 'a' ? "b.example" : "a.example";
+
+		assert_non_null(find_host(&r, chain->route_table, own));
+		assert_null(find_host(&r, chain->route_table, other));
+	}
+	rig_done(&r);
+}
+
 static void plain_and_tls_on_one_port_keep_the_first(void)
 {
 	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY("web",
@@ -839,6 +898,8 @@ static void same_input_has_the_same_version(void)
 
 TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_the_ports),
 	TEST(tls_servers_share_a_port_by_name), TEST(plain_and_tls_on_one_port_keep_the_first),
+	TEST(plain_servers_of_several_gateways_share_a_table),
+	TEST(tls_servers_have_their_own_tables),
 	TEST(every_listener_takes_a_proxy_header_if_the_mesh_says_so),
 	TEST(servers_that_pass_tls_on_are_not_served),
 	TEST(servers_ask_for_certificates_as_they_say),
