@@ -691,6 +691,9 @@ struct appliance_http {
 	uint32_t max_connections;
 	int underscores; // enum underscores
 	bool extended_connect;
+	bool accept_http_10;
+	uint64_t request_timeout_us;
+	uint32_t max_connections_per_address;
 	const char *server_name;
 	struct appliance_http2 *http2;
 	struct http2_keepalive *http2_keepalive;

@@ -166,6 +166,10 @@ static const struct field http_fields[] = {
 		.min = "1s"),
 	FIELD("idleTimeout", F_DURATION, idle_timeout_us,
 		"of a client's connection without requests", .dflt = "1h", .min = "1s"),
+	FIELD("requestTimeout", F_DURATION, request_timeout_us,
+		"from the first byte of a request to its last, unless an answer begins before; 0s: "
+		"none",
+		.dflt = "0s"),
 	FIELD("bodyTimeout", F_DURATION, body_timeout_us, "without progress of a body; 0s: none",
 		.dflt = "0s"),
 	FIELD("minBodyRate", F_COUNT, min_body_rate,
@@ -177,6 +181,12 @@ static const struct field http_fields[] = {
 	FIELD("maxConnections", F_COUNT, max_connections,
 		"of clients, for each worker; beyond it the one that is idle longest is closed",
 		.dflt = "8192", .min = "1", .max = "1000000"),
+	FIELD("maxConnectionsPerAddress", F_COUNT, max_connections_per_address,
+		"of clients of one address (IPv6: one /64), for each worker; more are refused; 0: no "
+		"limit",
+		.dflt = "0", .max = "1000000"),
+	FIELD("acceptHttp10", F_BOOL, accept_http_10, "HTTP/1.0 is answered; false: 426",
+		.dflt = "false"),
 	FIELD("underscores", F_ENUM, underscores, "in names of a request's fields", .dflt = "allow",
 		.values = underscores),
 	FIELD("serverName", F_STRING, server_name, "server header", .dflt = "istio-envoy"),

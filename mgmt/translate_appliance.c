@@ -278,6 +278,9 @@ static void translate_spec(const struct manifest *m, struct region *out,
 		.path_normalization = PATH_NORMALIZE_BASE,
 		.underscores = (enum underscores)http->underscores,
 		.extended_connect = http->extended_connect,
+		.accept_http_10 = http->accept_http_10,
+		.request_timeout_us = http->request_timeout_us,
+		.max_connections_per_address = http->max_connections_per_address,
 		.server_name = region_strdup(out, http->server_name),
 		.http2 =
 			{

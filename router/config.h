@@ -259,13 +259,17 @@ struct http_config {
 	uint32_t max_fields;      // 100
 	uint64_t head_timeout_us; // from the first byte of a request to the end of its head
 	uint64_t idle_timeout_us; // of a downstream connection without a request; 1 h
+	uint64_t
+		request_timeout_us; // from the first byte to the last, unless an answer begins before; 0: none
 	uint64_t body_timeout_us; // without any progress of a body in either direction; 0: none
 	// What a client moves of a body at least while nothing but the client is waited for, in bytes a second over a
 	// while of 'body_rate_window_us'; 0: any.
 	uint32_t min_body_rate;
 	uint64_t body_rate_window_us;
 	bool extended_connect;    // WebSocket by HTTP/2 is offered to clients (RFC 8441)
+	bool accept_http_10;      // else 426
 	uint32_t max_connections; // downstream, per worker
+	uint32_t max_connections_per_address; // likewise; 0: no limit
 	uint32_t num_trusted_proxies;
 	enum path_normalization {
 		PATH_NORMALIZE_NONE,

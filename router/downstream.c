@@ -51,6 +51,8 @@ void downstream_end(struct downstream *c, bool abort, uint64_t now_us)
 	unpin_handshake(c);
 	c->listener->n_connections--;
 	w->n_downstreams--;
+	if (c->counted)
+		address_counts_remove(&w->addresses, &c->peer.remote.addr);
 	list_remove(&c->node);
 	list_remove(&c->idle_node);
 	list_remove(&c->ready.node);
@@ -313,6 +315,18 @@ static enum proxy_result read_proxy_header(struct downstream *c, struct proxy_he
 	return result;
 }
 
+// One more of that address, where they are counted. Returns false if it may not have more.
+static bool take_place(struct router_worker *w, const struct ip_addr *client, bool *counted)
+{
+	uint32_t max = w->snapshot->config->http.max_connections_per_address;
+
+	*counted = max > 0 && address_counts_add(&w->addresses, client, max);
+	if (max == 0 || *counted)
+		return true;
+	stat_inc(&w->stats->downstream_address_overflow);
+	return false;
+}
+
 static void take_proxy_header(struct downstream *c, const struct proxy_header *h, uint64_t now_us)
 {
 	struct router_worker *w = c->worker;
@@ -328,6 +342,10 @@ static void take_proxy_header(struct downstream *c, const struct proxy_header *h
 	}
 	if (c->listener->view == NULL) {
 		downstream_end(c, false, now_us);
+		return;
+	}
+	if (!take_place(w, &c->peer.remote.addr, &c->counted)) {
+		downstream_end(c, true, now_us);
 		return;
 	}
 	if (c->listener->view->tls == NULL) {
@@ -375,16 +393,12 @@ static void on_proxy_event(struct downstream *c, unsigned events, uint64_t now_u
 	}
 }
 
-bool downstream_accept(void *arg, struct stream *s, uint64_t now_us)
+static bool accept_counted(struct listener *l, struct stream *s, bool counted, uint64_t now_us)
 {
-	struct listener *l = arg;
 	struct router_worker *w = l->worker;
 	struct listener_stats *stats = &l->state->stats[w->index];
 	struct downstream *c;
 
-	// Opened for a configuration that is not in force yet, or kept open by nobody's.
-	if (l->view == NULL)
-		return false;
 	if (!has_room(w) && !make_room(w, now_us)) {
 		stat_inc(&stats->downstream_cx_overflow);
 		return false;
@@ -403,6 +417,7 @@ bool downstream_accept(void *arg, struct stream *s, uint64_t now_us)
 	c->peer.local = s->local;
 	c->peer.remote = c->peer.direct_remote = s->remote;
 	c->peer.connection_id = w->next_connection_id++;
+	c->counted = counted;
 	list_init(&c->peer.announced);
 	timer_init(&c->timer, on_timer);
 	ready_init(&c->ready, on_ready);
@@ -434,6 +449,25 @@ bool downstream_accept(void *arg, struct stream *s, uint64_t now_us)
 	return true;
 }
 
+bool downstream_accept(void *arg, struct stream *s, uint64_t now_us)
+{
+	struct listener *l = arg;
+	struct router_worker *w = l->worker;
+	bool counted = false;
+
+	// Opened for a configuration that is not in force yet, or kept open by nobody's.
+	if (l->view == NULL)
+		return false;
+	// Before others make room. Whom a PROXY header names is counted when it is here.
+	if (!l->view->config->proxy_protocol && !take_place(w, &s->remote.addr, &counted))
+		return false;
+	if (accept_counted(l, s, counted, now_us))
+		return true;
+	if (counted)
+		address_counts_remove(&w->addresses, &s->remote.addr);
+	return false;
+}
+
 // --- time
 
 static uint64_t deadline(uint64_t since_us, uint64_t timeout_us)
@@ -447,6 +481,8 @@ uint64_t downstream_look_us(const struct http_config *http)
 
 	if (http->body_timeout_us > 0 && http->body_timeout_us < us)
 		us = http->body_timeout_us;
+	if (http->request_timeout_us > 0 && http->request_timeout_us < us)
+		us = http->request_timeout_us;
 	if (http->min_body_rate > 0 && http->body_rate_window_us > 0
 		&& http->body_rate_window_us < us)
 		us = http->body_rate_window_us;

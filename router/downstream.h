@@ -34,6 +34,7 @@ struct downstream {
 	struct ready ready;
 	struct exchange_peer peer;
 	bool awaits_proxy;          // a PROXY header comes first
+	bool counted;               // among those of its address
 	const char *table_name;     // of registry.h; NULL: still in the TLS handshake, or before it
 	struct snapshot *handshake; // pinned while the handshake lasts
 	const struct listener_view *handshake_view;

@@ -92,11 +92,29 @@ static enum step end_by_stall(struct exchange *x, uint64_t now_us)
 		now_us);
 }
 
+static enum step end_by_lateness(struct exchange *x, uint64_t now_us)
+{
+	x->downstream_end = 0;
+	// The answer began meanwhile.
+	if (x->response_started)
+		return steps[x->state](x, now_us);
+	stat_inc(&x->peer->hcm->downstream_rq_timeout);
+	return exchange_reply(x,
+		&(struct local_reply){.status = 408,
+			.body = "request timeout",
+			.details = "request_overall_timeout",
+			.flag = -1,
+			.close = true},
+		now_us);
+}
+
 static enum step run_once(struct exchange *x, uint64_t now_us)
 {
 	if (x->state != EXCHANGE_END) {
 		if (x->downstream_end == DOWNSTREAM_STALLED || x->downstream_end == DOWNSTREAM_SLOW)
 			return end_by_stall(x, now_us);
+		if (x->downstream_end == DOWNSTREAM_LATE)
+			return end_by_lateness(x, now_us);
 		if (x->downstream_end != 0)
 			return end_by_downstream(x, now_us);
 		if (x->timed_out)
@@ -171,6 +189,14 @@ uint64_t exchange_check_time(struct exchange *x, uint64_t now_us)
 		if (pace_is_slow(&x->pace, moved_bytes(x), least, http->body_rate_window_us, now_us,
 			    &at))
 			exchange_on_downstream_end(x, DOWNSTREAM_SLOW, NULL);
+		next = at < next ? at : next;
+	}
+	if (http->request_timeout_us > 0 && !x->request_ended && !x->response_started) {
+		at = x->start_us + http->request_timeout_us;
+		if (now_us >= at) {
+			exchange_on_downstream_end(x, DOWNSTREAM_LATE, NULL);
+			at = UINT64_MAX;
+		}
 		next = at < next ? at : next;
 	}
 	return next;

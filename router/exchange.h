@@ -33,6 +33,7 @@ enum downstream_end {
 	DOWNSTREAM_BROKEN,    // the request's body is not HTTP, or does not come to its end
 	DOWNSTREAM_STALLED,   // no progress for too long
 	DOWNSTREAM_SLOW,      // less of a body than http_config.min_body_rate
+	DOWNSTREAM_LATE,      // not all of the request in http_config.request_timeout_us
 	DOWNSTREAM_RESET,     // the client reset this stream, not its connection
 	DOWNSTREAM_VIOLATION, // the request breaks a rule, and its stream is gone already
 };

@@ -13,14 +13,15 @@ static bool response_is_bare(struct exchange *x)
 		&& x->upstream->trailers == NULL;
 }
 
-// The decision of RFC 9112, 6.3 for what we send: what has no length is chunked, unless it has no body at all.
+// The decision of RFC 9112, 6.3 for what we send: what has no length is chunked, unless it has no body at all; HTTP/1.0 has its end
+// with the connection's.
 static bool frame_response(struct exchange *x)
 {
 	struct http_head *h = &x->response;
 	bool bodyless = x->is_head || h->status == 204 || h->status == 304;
 
-	h->version = HTTP_1_1;
-	h->chunked = !bodyless && h->content_length < 0;
+	h->version = exchange_answer_version(x);
+	h->chunked = !bodyless && h->content_length < 0 && h->version != HTTP_1_0;
 	return bodyless || h->content_length == 0;
 }
 
@@ -51,6 +52,7 @@ enum step exchange_start_answer(struct exchange *x, uint64_t now_us)
 	// A client whose request is still under way may go on sending it while the answer comes; one that was not told to
 	// proceed will not.
 	h->keep_alive = x->client_keep_alive && !x->worker->draining
+		&& (end || h->chunked || h->content_length >= 0)
 		&& (x->request_ended || (!end && !(x->expects_continue && !x->continue_relayed)));
 	x->response_started = true;
 	x->progress_us = now_us;

@@ -473,7 +473,7 @@ static void relay_continue(struct exchange *x)
 		.version = HTTP_1_1, .status = 100, .content_length = -1, .keep_alive = true};
 
 	x->upstream_continue = false;
-	if (x->continue_relayed || x->request_ended)
+	if (x->continue_relayed || x->request_ended || x->request.version == HTTP_1_0)
 		return;
 	x->continue_relayed = true;
 	x->downstream->ops->send_head(x->downstream, &proceed, false);

@@ -70,6 +70,8 @@ enum step exchange_step_request(struct exchange *x, uint64_t now_us)
 	x->is_head = bytes_equal(h->method, BYTES("HEAD"));
 	x->grpc = is_grpc(h);
 	x->client_keep_alive = h->keep_alive;
+	if (h->version == HTTP_1_0) // RFC 9110, 10.1.1
+		http_field_remove_id(&h->fields, HTTP_FIELD_EXPECT);
 	x->expects_continue = http_field_find(&h->fields, HTTP_FIELD_EXPECT) != NULL;
 	// Whatever becomes of it, the connection carries no request after this one.
 	x->upgrade = h->upgrade;
@@ -78,6 +80,8 @@ enum step exchange_step_request(struct exchange *x, uint64_t now_us)
 	exchange_pump_request(x, now_us);
 	if (!h2 && !edge.tls && bytes_equal(h->scheme, BYTES("https")))
 		return exchange_refuse_rule(x, &H1_ERR_TARGET_HTTPS, now_us);
+	if (h->version == HTTP_1_0 && h->authority.ptr == NULL)
+		return refuse(x, 400, "", "missing_host_header", now_us);
 	if (h->path.len == 0)
 		return refuse(x, 404, "", "missing_path_rejected", now_us);
 	if (h->path.ptr[0] != '/')

@@ -75,6 +75,14 @@ enum step exchange_refuse_rule(struct exchange *x, const struct h1_error *e, uin
 // 503 because a pool of ours is empty.
 enum step exchange_reply_no_memory(struct exchange *x, uint64_t now_us);
 
+// What an answer says that it is.
+static inline enum http_version exchange_answer_version(const struct exchange *x)
+{
+	bool is_old = x->request.version == HTTP_1_0 && x->snapshot->config->http.accept_http_10;
+
+	return is_old ? HTTP_1_0 : HTTP_1_1;
+}
+
 static inline struct cluster_stats *exchange_cluster_stats(const struct exchange *x)
 {
 	return &x->cluster->state->stats[x->worker->index];

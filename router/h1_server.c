@@ -16,8 +16,9 @@ static struct h1_limits limits_of(const struct snapshot *s)
 {
 	const struct http_config *http = &s->config->http;
 
-	return (struct h1_limits){
-		.max_head_bytes = http->max_head_bytes, .max_fields = http->max_fields};
+	return (struct h1_limits){.max_head_bytes = http->max_head_bytes,
+		.max_fields = http->max_fields,
+		.accept_http_10 = http->accept_http_10};
 }
 
 static void update_wire(struct downstream *c)

@@ -133,6 +133,7 @@ enum step exchange_reply(struct exchange *x, const struct local_reply *reply, ui
 			== EDGE_OK;
 	if (!ok)
 		add_bare(x);
+	h->version = exchange_answer_version(x);
 	h->keep_alive =
 		!reply->close && x->request_ended && x->client_keep_alive && !x->worker->draining;
 	x->has_response = true;

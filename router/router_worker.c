@@ -119,6 +119,7 @@ static int init_pools(struct router_worker *w, const struct router_capacity *c)
 	if (pool_init(&w->connections, "downstream connections", sizeof(struct downstream),
 		    c->connections)
 			!= 0
+		|| address_counts_init(&w->addresses, c->connections) != 0
 		|| pool_init(&w->exchanges, "exchanges", sizeof(struct exchange), c->exchanges) != 0
 		|| pool_init(&w->upstreams, "upstream connections", sizeof(struct upstream_conn),
 			   c->upstream_connections)
@@ -149,6 +150,7 @@ static void fini_pools(struct router_worker *w)
 	pool_fini(&w->chunks);
 	pool_fini(&w->upstreams);
 	pool_fini(&w->exchanges);
+	address_counts_fini(&w->addresses);
 	pool_fini(&w->connections);
 }
 

@@ -13,6 +13,7 @@
 #include "dataplane/stream.h"
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/timer.h"
+#include "router/address_count.h"
 #include "router/http_rules.h"
 #include "router/log_ring.h"
 #include "router/request_metrics.h"
@@ -85,6 +86,7 @@ struct router_worker {
 	struct pool listener_pool;
 	struct pool h2_sessions;
 	struct pool h2_streams;
+	struct address_counts addresses; // of clients, where there is a limit for each
 	struct h2_worker *h2;
 	// at publish
 	struct snapshot *snapshot; // NULL: none yet
