@@ -152,19 +152,37 @@ static void on_http_event(struct downstream *c, unsigned events, uint64_t now_us
 		h1_server_read(c, now_us);
 }
 
-// As Envoy sorts them. Returns true if it was the client's certificate.
-static bool count_failure(struct listener_stats *s, const struct tls_info *info)
+// As Envoy sorts them.
+static void count_failure(struct listener_stats *s, enum tls_cause cause)
 {
-	switch (info->failure != NULL ? info->cause : TLS_CAUSE_OTHER) {
-	case TLS_CAUSE_NO_CHAIN: stat_inc(&s->no_filter_chain_match); return false;
-	case TLS_CAUSE_CLIENT_NONE: stat_inc(&s->ssl_fail_verify_no_cert); return true;
-	case TLS_CAUSE_CLIENT_NAME: stat_inc(&s->ssl_fail_verify_san); return true;
-	case TLS_CAUSE_CLIENT_PIN: stat_inc(&s->ssl_fail_verify_cert_hash); return true;
+	switch (cause) {
+	case TLS_CAUSE_NO_CHAIN: stat_inc(&s->no_filter_chain_match); break;
+	case TLS_CAUSE_CLIENT_NONE: stat_inc(&s->ssl_fail_verify_no_cert); break;
+	case TLS_CAUSE_CLIENT_NAME: stat_inc(&s->ssl_fail_verify_san); break;
+	case TLS_CAUSE_CLIENT_PIN: stat_inc(&s->ssl_fail_verify_cert_hash); break;
 	case TLS_CAUSE_CLIENT_UNTRUSTED:
 	case TLS_CAUSE_CLIENT_EXPIRED:
 	case TLS_CAUSE_CLIENT_REVOKED:
-	case TLS_CAUSE_CLIENT_PURPOSE: stat_inc(&s->ssl_fail_verify_error); return true;
-	default: stat_inc(&s->ssl_connection_error); return false;
+	case TLS_CAUSE_CLIENT_PURPOSE: stat_inc(&s->ssl_fail_verify_error); break;
+	default: stat_inc(&s->ssl_connection_error); break;
+	}
+}
+
+// A client that speaks TLS is to read the alert that says why it was refused; to others, and to those that went away, a
+// RST costs least.
+static bool is_told_why(enum tls_cause cause)
+{
+	switch (cause) {
+	case TLS_CAUSE_HELLO_TOO_LARGE:
+	case TLS_CAUSE_PLAINTEXT:
+	case TLS_CAUSE_NOT_TLS:
+	case TLS_CAUSE_BAD_RECORD:
+	case TLS_CAUSE_CLIENT_ALERT:
+	case TLS_CAUSE_CLOSED:
+	case TLS_CAUSE_TIMEOUT:
+	case TLS_CAUSE_NO_MEMORY:
+	case TLS_CAUSE_OTHER: return false;
+	default: return true;
 	}
 }
 
@@ -175,9 +193,11 @@ static void on_handshake_event(struct downstream *c, unsigned events, uint64_t n
 
 	tls_info_get(c->io, &info);
 	if (events & STREAM_CLOSED) {
+		enum tls_cause cause = info.failure != NULL ? info.cause : TLS_CAUSE_OTHER;
+
 		c->io_closed = true;
-		// A client whose certificate is refused is to learn why; the others get the RST that costs nothing.
-		downstream_end(c, !count_failure(listener_stats_of(c), &info), now_us);
+		count_failure(listener_stats_of(c), cause);
+		downstream_end(c, !is_told_why(cause), now_us);
 		return;
 	}
 	if (!(events & STREAM_CONNECTED))

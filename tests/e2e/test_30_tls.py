@@ -63,9 +63,9 @@ def test_certificate_is_chosen_by_name(tls_client, name, subject):
         assert s.selected_alpn_protocol() == "http/1.1"
 
 
-@pytest.mark.parametrize("name", ["other.example", "missing.example"])
-def test_name_without_a_certificate_is_not_served(tls_gateway, tls_client, name):
-    with pytest.raises((ssl.SSLError, ConnectionResetError)):
+@pytest.mark.parametrize("name, alert", [("other.example", "unrecognized name"), ("missing.example", "internal error")])
+def test_name_without_a_certificate_is_not_served(tls_gateway, tls_client, name, alert):
+    with pytest.raises(ssl.SSLError, match=alert):
         tls_client.connect_tls(name).close()
 
 
@@ -74,6 +74,16 @@ def test_client_without_sni_is_not_served(tls_client):
     context.check_hostname = False
     with pytest.raises((ssl.SSLError, ConnectionResetError)):
         context.wrap_socket(tls_client.connect(HTTPS)).close()
+
+
+def test_refused_handshake_says_why(tls_gateway, tls_client):
+    before = tls_gateway.metrics().sum("pollgate_tls_fail_cipher_total")
+    context = ssl.create_default_context(cafile=tls_client.ca)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("DHE-RSA-AES128-GCM-SHA256")
+    with pytest.raises(ssl.SSLError, match="alert handshake failure"):
+        context.wrap_socket(tls_client.connect(HTTPS), server_hostname="shop.example").close()
+    assert tls_gateway.metrics().sum("pollgate_tls_fail_cipher_total") == before + 1
 
 
 def test_routes_of_one_server_are_not_those_of_another(tls_client, services):
