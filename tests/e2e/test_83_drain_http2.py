@@ -50,7 +50,7 @@ class DrainedPeer(Peer):
 
 
 def test_sigterm_loses_no_request_of_http2(new_gateway, services):
-    gateway = new_gateway()
+    gateway = new_gateway(drain="20s")
     with DrainedPeer(Client(gateway.config / "ca.crt")) as peer:
         streams = [peer.get("/checkout")]
         while streams[-1] not in peer.ended:
