@@ -10,6 +10,8 @@ struct address {
 	uint32_t n;
 };
 
+static_assert(sizeof(struct address) == ADDRESS_SIZE, "see address_count.h");
+
 int address_counts_init(struct address_counts *t, uint32_t cap)
 {
 	for (unsigned i = 0; i < ADDRESS_BUCKETS; i++)

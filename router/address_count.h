@@ -11,6 +11,8 @@
 #include <stdint.h>
 
 #define ADDRESS_BUCKETS 1024u
+// What an address costs.
+#define ADDRESS_SIZE    40u
 
 struct address_counts {
 	struct list buckets[ADDRESS_BUCKETS];

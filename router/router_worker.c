@@ -103,7 +103,8 @@ void router_capacity_of(uint64_t bytes, struct router_capacity *out, size_t *tls
 {
 	*tls_bytes = bytes * TLS_SHARE / 100;
 	*out = (struct router_capacity){
-		.connections = share(bytes, CONNECTION_SHARE, sizeof(struct downstream), 64),
+		.connections = share(
+			bytes, CONNECTION_SHARE, sizeof(struct downstream) + ADDRESS_SIZE, 64),
 		.exchanges = share(bytes, EXCHANGE_SHARE, sizeof(struct exchange), 32),
 		.upstream_connections =
 			share(bytes, UPSTREAM_SHARE, sizeof(struct upstream_conn), 32),
