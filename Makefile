@@ -24,8 +24,9 @@ OPT_clang := -O2
 OPT_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 OPT_tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
 # TSan knows C11 atomics, not barriers. DPDK has its rings in both ways; in its inline functions two relaxed loads, the
-# end of a wait and the last reference, rely on a barrier nearby, so its headers are copied with acquiring ones.
-CPPFLAGS_tsan := -DRTE_USE_C11_MEM_MODEL -isystem $(B)/dpdk
+# end of a wait and the last reference, rely on a barrier nearby, so its headers are copied with acquiring ones. With
+# its assertions an allocation reads the reference count, which who freed the buffer wrote last.
+CPPFLAGS_tsan := -DRTE_USE_C11_MEM_MODEL -DRTE_ENABLE_ASSERT -isystem $(B)/dpdk
 HEADERS_tsan := $(B)/dpdk/rte_mbuf.h
 # Each test is a program: gold links them in a third of the time. It warns of symbols of the sanitizers.
 LINKER_release := -fuse-ld=gold

@@ -9,6 +9,7 @@
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/worker_thread.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <rte_cycles.h>
@@ -323,6 +324,16 @@ int dataplane_start(struct dataplane **out, const struct dataplane_config *confi
 	return 0;
 }
 
+static void wait_for_workers(struct dataplane *d)
+{
+	rte_eal_mp_wait_lcore();
+	// TSan does not see into the line above. What no worker touches any more it knows from their states.
+	for (unsigned i = 0; i < d->shared.n_workers; i++) {
+		if (d->workers[i] != NULL)
+			assert(worker_state(d->workers[i]) != WORKER_RUNNING);
+	}
+}
+
 void dataplane_stop(struct dataplane **dp)
 {
 	struct dataplane *d = *dp;
@@ -332,7 +343,7 @@ void dataplane_stop(struct dataplane **dp)
 		return;
 	d->shared.stop = true;
 	if (d->eal_is_up) {
-		rte_eal_mp_wait_lcore();
+		wait_for_workers(d);
 		for (unsigned i = 0; i < d->shared.n_workers; i++)
 			worker_free(&d->workers[i]);
 		shared_ports_free(&d->shared_ports);

@@ -88,7 +88,7 @@ static const struct field port_fields[] = {
 	FIELD("gateway6", F_ADDRESS, gateway6, "IPv6 default route where gateway is the IPv4 one"),
 	FIELD("mtu", F_COUNT, mtu, "absent: the interface's", .min = "1280", .max = "9000"),
 	FIELD("vlan", F_COUNT, vlan,
-		"802.1Q identifier of every frame in and out, others are dropped; absent: untagged",
+		"802.1Q identifier of every frame in and out, others are dropped; absent: untagged; not with addressing: shared",
 		.min = "1", .max = "4094"),
 	FIELD("checksum", F_ENUM, checksum, "of received packets; auto: by driver", .dflt = "auto",
 		.values = checksums),

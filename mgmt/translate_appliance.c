@@ -134,6 +134,10 @@ static void check_shared_port(struct diag *d, const struct appliance_port_spec *
 			tree_field_error(d, spec->node, kernels[i],
 				"is the kernel's with addressing: shared; expected no such field");
 	}
+	if (object_has(spec, "vlan"))
+		tree_field_error(d, spec->node, "vlan",
+			"cannot be had with addressing: shared, which leaves tagged frames to the kernel; "
+			"expected addressing: own");
 }
 
 static void check_port(struct diag *d, const struct appliance_port_spec *spec,
