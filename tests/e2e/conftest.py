@@ -80,7 +80,8 @@ class Gateway:
         self.core = core
         self.process = None
 
-    def start(self, wrap=()):
+    def start(self, wrap=(), in_child=lambda: None):
+        """'wrap' is put in front of the command, in its namespace; 'in_child' runs before all of it."""
         if Gateway.running is not None:
             assert Gateway.running.stop() == 0, Gateway.running.output()[-4000:]
         Gateway.running = self
@@ -90,7 +91,7 @@ class Gateway:
             stdout=self.log,
             stderr=self.log,
             env={**os.environ, "LSAN_OPTIONS": f"suppressions={ROOT / 'tests/lsan.supp'}:print_suppressions=0"},
-            preexec_fn=lambda: os.sched_setaffinity(0, range(os.cpu_count())),
+            preexec_fn=lambda: (os.sched_setaffinity(0, range(os.cpu_count())), in_child()),
         )
         wait_for(self.is_ready, "gateway is ready")
         return self

@@ -3,6 +3,7 @@
     client namespace: 10.77.1.1 and, behind it, the services at 10.77.3.x     gw namespace: ga 10.77.1.254, the kernel's
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from tests.e2e import shop
 from tests.e2e.conftest import BUILD, GATEWAY, HTTP, HTTPS, LAB, Client, Gateway, Response, wait_for
 from tests.e2e.test_20_transfer import HTTPS_URL, download
 from tests.lab import netns, service
+from tests.lab.cgroup import memory_group
 
 URL = f"http://shop.example:{HTTP}"
 NEIGHBOUR = "10.77.1.1"
@@ -171,6 +173,36 @@ def program_on_ga():
 def test_memory_of_the_pod_default(pod, pod_gateway, client):
     download(client, f"{HTTPS_URL}/checkout/bytes/3000000", 3_000_000)
     assert pod_gateway.memory_kib() < 256 * 1024
+
+
+@pytest.mark.skipif(os.environ.get("VARIANT", "release") != "release", reason="a sanitizer's memory is not ours")
+def test_pod_under_load_stays_below_its_limit(pod, module_gateway):
+    """The pod default, in a memory cgroup as the container has one: a thousand connections, big bodies both ways, TLS."""
+    limit = 256 << 20
+    module_gateway.stop()
+    with memory_group(f"{LAB}-pod", limit) as group:
+        module_gateway.start(AS_POD, group.enter)
+        client = Client(module_gateway.config / "ca.crt")
+        with contextlib.ExitStack() as held:
+            for i in range(1000):
+                s = held.enter_context(client.connect() if i % 4 else client.connect_tls())
+                s.sendall(b"GET /checkout/bytes/1000 HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+                with s.makefile("rb") as stream:
+                    assert len(Response(stream).body) == 1000
+            stalled = [held.enter_context(client.connect()) for _ in range(50)]
+            for s in stalled:  # they read nothing, and their answers fill what the gateway lets them
+                s.sendall(b"GET /payment/bytes/3000000 HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+            for path in ("checkout", "inventory"):
+                download(client, f"{HTTPS_URL}/{path}/bytes/30000000", 30_000_000)
+                answer = client.curl(f"{HTTPS_URL}/{path}/sum", "-d", "x" * 100_000)
+                assert json.loads(answer.stdout)["length"] == 100_000
+            assert client.status(f"{URL}/inventory") == 200
+        wait_for(module_gateway.is_quiet, "no exchange left")
+        peak = group.peak()
+        print(f"peak {peak / (1 << 20):.0f} MiB, resident {module_gateway.memory_kib() >> 10} MiB")
+        assert group.kills() == 0
+        assert module_gateway.stop() == 0
+        assert peak < limit
 
 
 def test_kernel_goes_on_while_the_gateway_serves(pod, pod_gateway, client):
