@@ -327,8 +327,10 @@ static inline void tcp_unhold(struct tcp *t, uint32_t n)
 // Frees and uncharges every mbuf of 'q'.
 void tcp_queue_drop(struct tcp *t, struct tcp_queue *q);
 
-// The window that a SYN announces, never scaled.
+// The window that a SYN announces, never scaled; and with a cookie, of which nothing is kept: as little as any
+// connection is granted at any time.
 uint16_t tcp_syn_window(const struct tcp *t);
+uint16_t tcp_cookie_window(const struct tcp *t);
 
 // --- tcp_info.c
 

@@ -86,6 +86,7 @@ void tcp_cookie_send(struct tcp *t, struct tcp_handshake *h, uint64_t now_us)
 		h->opt.has_scale = false;
 		h->opt.has_sack_ok = false;
 	}
+	h->window = tcp_cookie_window(t);
 	h->iss = mac(&t->cookies.key[0], h, index) << MSS_BITS | index;
 	stat_inc(&t->stats->tcp_syn_cookies_sent);
 	tcp_send_syn_ack(t, h, timestamp(t, h, now_us), now_us);
@@ -103,6 +104,7 @@ bool tcp_cookie_accept(
 	rotate(t, now_us);
 	h->iss = cookie;
 	h->irs = seg->seq - 1;
+	h->window = tcp_cookie_window(t);
 	h->opt = (struct tcp_options){.mss = mss_table[index],
 		.has_timestamp = seg->opt.has_timestamp,
 		.ts_value = seg->opt.ts_value};

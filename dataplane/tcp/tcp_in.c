@@ -26,7 +26,7 @@ void tcp_challenge(struct tcp_conn *c, uint64_t now_us)
 void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
 	const struct tcp_options *o = &seg->opt;
-	uint32_t mss = o->mss;
+	uint32_t mss = o->mss, promised;
 
 	if (mss == 0)
 		mss = ip_addr_is_v4(&c->stream.remote.addr) ? TCP_DEFAULT_MSS_V4
@@ -46,9 +46,10 @@ void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *seg, uint64
 		c->receive_scale = c->tcp->receive_scale;
 	}
 	c->irs = seg->seq;
+	promised = c->rcv_adv - c->rcv_nxt; // by our SYN, if there was one
 	c->rcv_nxt = seg->seq + 1;
 	c->rcv_acked = c->rcv_nxt;
-	c->rcv_adv = c->rcv_nxt;
+	c->rcv_adv = c->rcv_nxt + promised;
 	tcp_update_mss(c);
 	// RFC 6928; a SYN that had to be sent again says the path is lossy (RFC 5681, 3.1).
 	c->cwnd = (c->backoff > 0 ? 1 : TCP_INITIAL_MSS_N) * (uint32_t)c->mss;

@@ -129,7 +129,7 @@ struct tcp_conn *tcp_conn_of_handshake(
 	c->last_tx_us = h->sent_us;
 	set_initial_seq(c, h->iss);
 	tcp_learn_options(c, &syn, now_us);
-	c->rcv_adv = c->rcv_nxt + tcp_syn_window(t);
+	c->rcv_adv = c->rcv_nxt + h->window;
 	c->progress_us = now_us;
 	tcp_set_state(c, TCP_SYN_RECEIVED);
 	return c;

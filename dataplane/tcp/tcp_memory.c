@@ -186,6 +186,13 @@ uint16_t tcp_syn_window(const struct tcp *t)
 	return (uint16_t)(size < most ? size : most);
 }
 
+uint16_t tcp_cookie_window(const struct tcp *t)
+{
+	uint32_t most = t->settings.receive_buffer_max, size = SMALL_WINDOW * TCP_DEFAULT_MSS_V6;
+
+	return (uint16_t)(size < most ? size : most);
+}
+
 void tcp_window_grow(struct tcp_conn *c)
 {
 	const struct tcp *t = c->tcp;

@@ -144,6 +144,7 @@ void tcp_send_syn(struct tcp_conn *c, uint64_t now_us)
 {
 	struct tcp *t = c->tcp;
 	bool answer = c->state == TCP_SYN_RECEIVED;
+	uint16_t window = RTE_MAX(tcp_syn_window(t), (uint16_t)(c->rcv_adv - c->rcv_nxt));
 	struct rte_mbuf *m = tcp_mbuf_get(t);
 	struct header h = {
 		.local = &c->stream.local,
@@ -152,10 +153,11 @@ void tcp_send_syn(struct tcp_conn *c, uint64_t now_us)
 		.seq = c->iss,
 		.ack = answer ? c->rcv_nxt : 0,
 		.flags = answer ? RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG : RTE_TCP_SYN_FLAG,
-		.window = tcp_syn_window(t), // never scaled
+		.window = window, // never scaled
 	};
 	uint8_t *p = h.options;
 
+	c->rcv_adv = c->rcv_nxt + window;
 	c->flags &= ~(uint32_t)(TCP_F_SYN_DUE | TCP_F_ACK_NOW);
 	c->rto_at_us = now_us + (m != NULL ? tcp_rto(c) : TCP_RETRY_US);
 	c->last_tx_us = now_us;
@@ -174,10 +176,8 @@ void tcp_send_syn(struct tcp_conn *c, uint64_t now_us)
 			TCP_OPT_NOP << 24 | TCP_OPT_SCALE << 16 | 3 << 8
 				| (uint32_t)t->receive_scale);
 	h.n_options = (uint8_t)(p - h.options);
-	if (answer) {
-		c->rcv_adv = c->rcv_nxt + h.window;
+	if (answer)
 		c->rcv_acked = c->rcv_nxt;
-	}
 	emit(t, m, &h, now_us);
 }
 
@@ -198,7 +198,7 @@ void tcp_send_syn_ack(struct tcp *t, const struct tcp_handshake *h, uint32_t ts,
 			TCP_OPT_NOP << 24 | TCP_OPT_SCALE << 16 | 3 << 8
 				| (uint32_t)t->receive_scale);
 	tcp_send_bare(t, &h->local, &h->remote, RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG, h->iss,
-		h->irs + 1, tcp_syn_window(t), bytes_of(options, (size_t)(p - options)), now_us);
+		h->irs + 1, h->window, bytes_of(options, (size_t)(p - options)), now_us);
 }
 
 void tcp_send_bare(struct tcp *t, const struct ip_endpoint *local, const struct ip_endpoint *remote,

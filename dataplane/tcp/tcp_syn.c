@@ -28,8 +28,9 @@ struct tcp_syn {
 	uint32_t ts_recent;
 	uint16_t mss; // as the peer said it; 0: it did not
 	uint16_t mtu;
-	uint8_t scale;
-	uint8_t flags;
+	uint16_t window; // promised
+	uint8_t scale : 4;
+	uint8_t flags : 4;
 	uint8_t n_repeated;
 };
 
@@ -59,6 +60,7 @@ static struct tcp_handshake handshake_of(const struct tcp_syn *s)
 			.has_timestamp = s->flags & SYN_TIMESTAMP,
 			.ts_value = s->ts_recent},
 		.mtu = s->mtu,
+		.window = s->window,
 		.n_repeated = s->n_repeated,
 		.sent_us = s->flags & SYN_AMBIGUOUS ? 0 : s->sent_us,
 	};
@@ -206,9 +208,10 @@ void tcp_syn_open(
 	s->ts_recent = h->opt.ts_value;
 	s->mss = h->opt.mss;
 	s->mtu = h->mtu;
-	s->scale = h->opt.scale;
-	s->flags = (uint8_t)((h->opt.has_timestamp ? SYN_TIMESTAMP : 0)
-		| (h->opt.has_sack_ok ? SYN_SACK : 0) | (h->opt.has_scale ? SYN_SCALE : 0));
+	s->window = tcp_syn_window(t);
+	s->scale = h->opt.scale & 15;
+	s->flags = (h->opt.has_timestamp ? SYN_TIMESTAMP : 0) | (h->opt.has_sack_ok ? SYN_SACK : 0)
+		| (h->opt.has_scale ? SYN_SCALE : 0);
 	bucket = bucket_of(t, &h->local, &h->remote);
 	s->hash_next = *bucket;
 	*bucket = s;
@@ -233,8 +236,8 @@ static void challenge(struct tcp *t, const struct tcp_syn *s, uint64_t now_us)
 		end = tcp_put_timestamp(options,
 			(uint32_t)(now_us / 1000) + tcp_ts_offset(t, &local, &remote),
 			s->ts_recent);
-	tcp_send_bare(t, &local, &remote, RTE_TCP_ACK_FLAG, s->iss + 1, s->irs + 1,
-		tcp_syn_window(t), bytes_of(options, (size_t)(end - options)), now_us);
+	tcp_send_bare(t, &local, &remote, RTE_TCP_ACK_FLAG, s->iss + 1, s->irs + 1, s->window,
+		bytes_of(options, (size_t)(end - options)), now_us);
 }
 
 // The peer did not get our answer, or not yet.
@@ -273,7 +276,7 @@ struct tcp_conn *tcp_syn_input(
 		&& !(seg->flags & RTE_TCP_RST_FLAG) && seq_lt(seg->opt.ts_value, s->ts_recent)) {
 		stat_inc(&t->stats->tcp_drop_paws);
 		challenge(t, s, now_us);
-	} else if (!tcp_is_acceptable(s->irs + 1, tcp_syn_window(t), seg)) {
+	} else if (!tcp_is_acceptable(s->irs + 1, s->window, seg)) {
 		stat_inc(&t->stats->tcp_drop_window);
 		if (!(seg->flags & RTE_TCP_RST_FLAG))
 			challenge(t, s, now_us);

@@ -147,7 +147,9 @@ static void check_tcp(const struct rte_ipv4_hdr *ip, const uint8_t *bytes, size_
 	if (h->tcp_flags & RTE_TCP_SYN_FLAG) {
 		s->rcv = end;
 		s->scale = 0; // until there is a connection
-		s->has_edge = false;
+		s->has_edge = h->tcp_flags & RTE_TCP_ACK_FLAG;
+		s->edge = ack + rte_be_to_cpu_16(h->rx_win);
+		s->acked = ack;
 		return;
 	}
 	// One byte beyond the window is the window probe.

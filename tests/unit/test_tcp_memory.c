@@ -254,6 +254,26 @@ static void control_segments_have_a_reserve(void)
 	rig_fini(&r);
 }
 
+// RFC 9293, 3.8.6: a window is not taken back, although nothing but the handshake is kept of it.
+static void what_a_handshake_promised_is_kept(void)
+{
+	struct rig r;
+
+	rig_init(&r, &(struct rig_options){.max_mbufs_held = BUDGET});
+	rx(&r, SEG(.flags = F_SYN, .seq = 0));
+	tx(&r, SEG(.flags = F_SYN | F_ACK, .seq = 0, .ack = 1, .window = 12200)); // a share of 10
+	others_hold(&r, 79);
+	rx(&r, SEG(.flags = F_SYN, .seq = 0));
+	tx(&r, SEG(.flags = F_SYN | F_ACK, .seq = 0, .ack = 1, .window = 12200));
+	rx(&r, SEG(.seq = 30000, .ack = 1, .len = 1)); // beyond it: challenged
+	tx(&r, SEG(.seq = 1, .ack = 1, .window = 12200));
+	rx(&r, SEG(.seq = 1, .ack = 1, .len = 1));
+	rig_find_conn(&r);
+	assert_int_equal(r.conn->rcv_adv, r.conn->irs + 1 + 12200);
+	others_let_go(&r, 79);
+	rig_fini(&r);
+}
+
 TESTS(TEST(each_rung_is_counted_when_it_is_climbed),
 	TEST(a_window_starts_with_64_kib_and_grows_with_what_is_taken),
 	TEST(a_slow_owner_gets_no_larger_window),
@@ -261,4 +281,4 @@ TESTS(TEST(each_rung_is_counted_when_it_is_climbed),
 	TEST(then_only_cookies_are_given_out_and_reordering_is_not_kept),
 	TEST(who_holds_most_for_longest_without_moving_is_aborted), TEST(dripping_does_not_help),
 	TEST(what_is_out_of_order_goes_before_anybody_is_aborted),
-	TEST(control_segments_have_a_reserve))
+	TEST(control_segments_have_a_reserve), TEST(what_a_handshake_promised_is_kept))
