@@ -174,6 +174,7 @@ struct tcp_conn *tcp_conn_new(struct tcp *t, const struct ip_endpoint *local,
 	c->ack_at_us = TCP_NEVER;
 	c->reorder_at_us = TCP_NEVER;
 	c->probe_at_us = TCP_NEVER;
+	c->pace_at_us = TCP_NEVER;
 	c->keepalive_at_us = TCP_NEVER;
 	c->give_up_us = TCP_NEVER;
 	c->created_us = now_us;

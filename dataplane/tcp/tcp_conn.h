@@ -6,6 +6,7 @@
 //         tcp_rack.c        what is lost, by time; the probe for a lost tail
 //         tcp_recovery.c    the window while a loss is repaired, and when there was none
 //         cc_*.c            the window otherwise
+//         tcp_pace.c        when large packets leave
 //         tcp_mtu.c         how large segments may be
 //         tcp_receive.c     data in order and out of order, SACK blocks, FIN
 //         tcp_listen.c      SYNs to listeners, active opens, local ports
@@ -81,6 +82,7 @@ enum tcp_flag {
 	TCP_F_DSACK_ROUND = 1 << 18,  // a D-SACK came; the next counts from 'dsack_round' on
 	TCP_F_PROBED = 1 << 19,       // a tail probe is out, up to 'probe_end'
 	TCP_F_PROBED_AGAIN = 1 << 20, // and was nothing new
+	TCP_F_PACED = 1 << 22,        // a packet left that the NIC cuts
 	TCP_F_RESCUED = 1 << 21,      // the end of the flight went again in this recovery
 };
 
@@ -152,10 +154,12 @@ struct tcp_conn {
 	uint64_t progress_us; // when the peer last moved us on, or sending began
 	uint32_t srtt_us;     // 0: no sample yet
 	uint32_t rttvar_us;
-	uint32_t rto_us;        // before backoff
-	uint64_t reorder_at_us; // when what is overdue is lost
-	uint64_t probe_at_us;   // for the tail
-	uint64_t rack_tx_us;    // of what was sent last among what arrived (RFC 8985, 5.2)
+	uint32_t rto_us;         // before backoff
+	uint64_t reorder_at_us;  // when what is overdue is lost
+	uint64_t probe_at_us;    // for the tail
+	uint64_t pace_at_us;     // when more may leave
+	uint64_t paced_until_us; // what has left was due until then
+	uint64_t rack_tx_us;     // of what was sent last among what arrived (RFC 8985, 5.2)
 	uint32_t rack_end;
 	uint32_t rack_rtt_us;
 	uint32_t min_rtt_us;
@@ -444,6 +448,14 @@ void tcp_undo_sent_again(struct tcp_conn *c, uint64_t now_us);
 // twice.
 bool tcp_undo_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us);
 bool tcp_undo_dsack(struct tcp_conn *c, struct tcp_range r);
+
+// --- tcp_pace.c
+
+// Whether new data may leave now; else the timer is to fire when it may.
+bool tcp_pace_allows(struct tcp_conn *c, uint64_t now_us);
+// How many of 'most' segments may leave as one packet.
+unsigned tcp_pace_run(const struct tcp_conn *c, unsigned most);
+void tcp_pace_sent(struct tcp_conn *c, uint32_t bytes, uint64_t now_us);
 
 // --- tcp_mtu.c
 

@@ -471,9 +471,12 @@ static void send_new(struct tcp_conn *c, uint64_t now_us)
 		tcp_mtu_raise(c, now_us);
 	}
 	c->flags &= ~(uint32_t)TCP_F_CWND_FULL;
-	while (c->unsent != NULL && fit_unsent(c)) {
+	while (c->unsent != NULL && fit_unsent(c) && tcp_pace_allows(c, now_us)) {
+		uint32_t nxt = c->snd_nxt;
+
 		if (!transmit_run(c, now_us))
 			transmit_new(c, now_us);
+		tcp_pace_sent(c, c->snd_nxt - nxt, now_us);
 	}
 }
 
@@ -581,6 +584,7 @@ void tcp_output(struct tcp_conn *c, uint64_t now_us)
 		bool sack_due = c->flags & TCP_F_ACK_NOW && (c->n_sack > 0 || c->has_dsack);
 		uint32_t nxt = c->snd_nxt;
 
+		c->pace_at_us = TCP_NEVER;
 		if (c->again_bytes < c->lost_bytes)
 			retransmit_lost(c, now_us);
 		make_fin(c);

@@ -46,6 +46,8 @@ void tcp_timer_update(struct tcp_conn *c)
 		at = c->ack_at_us;
 	if (c->probe_at_us < at)
 		at = c->probe_at_us;
+	if (c->pace_at_us < at)
+		at = c->pace_at_us;
 	if (c->reorder_at_us < at)
 		at = c->reorder_at_us;
 	if (c->keepalive_at_us < at)

@@ -72,6 +72,7 @@ struct rte_mbuf *tcp_tso_packet(struct tcp_conn *c, unsigned *n, uint64_t now_us
 		return NULL;
 	most = net_segments_at_once(
 		t->net, &c->stream.remote.addr, TCP_HEADER_LEN + TCP_TIMESTAMP_LEN, c->mss, now_us);
+	most = tcp_pace_run(c, most);
 	*n = most > 1 ? count_run(c, most) : 1;
 	if (*n == 1)
 		return NULL;
@@ -91,6 +92,7 @@ struct rte_mbuf *tcp_tso_packet(struct tcp_conn *c, unsigned *n, uint64_t now_us
 	}
 	packet->ol_flags = RTE_MBUF_F_TX_TCP_SEG;
 	packet->tso_segsz = c->mss;
+	c->flags |= TCP_F_PACED;
 	stat_inc(&t->stats->tcp_tso_packets);
 	stat_add(&t->stats->tcp_tso_segments, *n);
 	return packet;

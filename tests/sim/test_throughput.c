@@ -115,11 +115,17 @@ static void random_loss_leaves_what_the_textbook_says(void)
 }
 
 // 20 Mbit/s with a queue of half a round trip: what slow start overshoots by, and what is used of the rate.
-static void a_bottleneck_is_filled_without_drowning_its_queue(void)
+static void fill_bottleneck(bool tso)
 {
 	const double rate_mbit = 20;
 	struct result r = move(
-		(struct link_config){.seed = 1, .rate_mbit = (uint32_t)rate_mbit, .queue_len = 40},
+		(struct link_config){
+			.seed = 1,
+			.rate_mbit = (uint32_t)rate_mbit,
+			.queue_len = 40,
+			.offloads =
+				{.ip4_csum = tso, .tcp_csum = tso, .tso4 = tso, .tso_mbufs = 45}
+        },
 		&tcp_cc_cubic, N_BYTES);
 	double used = N_BYTES * 8 / (r.seconds * rate_mbit * 1e6);
 
@@ -132,5 +138,17 @@ static void a_bottleneck_is_filled_without_drowning_its_queue(void)
 	assert_int_equal(r.n_rto, 0);
 }
 
-TESTS(TEST(a_bottleneck_is_filled_without_drowning_its_queue),
+static void a_bottleneck_is_filled_without_drowning_its_queue(void)
+{
+	fill_bottleneck(false);
+}
+
+// Packets that the NIC cuts are paced.
+static void a_bottleneck_is_filled_by_large_packets_too(void)
+{
+	fill_bottleneck(true);
+}
+
+TESTS(TEST(a_bottleneck_is_filled_by_large_packets_too),
+	TEST(a_bottleneck_is_filled_without_drowning_its_queue),
 	TEST(random_loss_leaves_what_the_textbook_says))

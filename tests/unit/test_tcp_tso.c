@@ -99,6 +99,66 @@ static void windows_and_fin_limit_a_packet_as_they_limit_segments(void)
 	rig_fini(&r);
 }
 
+// A window of 100 segments and a round trip of 40 ms: the device gets a few at a time, and all within the round
+// trip. 'expected' segments leave in a millisecond.
+static void check_pace(uint32_t ssthresh, unsigned expected, unsigned least_ms, unsigned most_ms)
+{
+	struct rig r;
+	unsigned sent = 0, ms;
+
+	start(&r,
+		(struct rig_options){
+			.at_once = 44, .scale = 7, .n_mbufs = 6000, .max_mbufs_held = 5000});
+	rig_write(&r, 10 * MSS);
+	assert_int_equal(tx_skip(&r), 10); // the first window is not paced
+	rig_after(&r, 40);
+	rx(&r, SEG(.seq = 1, .ack = 1 + 10 * MSS));
+	r.conn->srtt_us = 40000;
+	r.conn->cwnd = 100 * MSS;
+	r.conn->ssthresh = ssthresh;
+	rig_write(&r, 100 * MSS);
+	for (ms = 0; sent < 100 && ms < 50; ms++) {
+		unsigned n = tx_skip(&r);
+
+		assert_in_range(n, 0, 2 * expected + 1);
+		sent += n;
+		rig_after(&r, 1);
+	}
+	assert_int_equal(sent, 100);
+	assert_in_range(ms, least_ms, most_ms);
+	assert_true(r.stats.tcp_paced > 0);
+	assert_int_equal(r.stats.tcp_retransmit_rto + r.stats.tcp_tail_probes, 0);
+	rig_fini(&r);
+}
+
+static void packets_that_are_cut_are_spread_over_the_round_trip(void)
+{
+	check_pace(UINT32_MAX, 5, 18, 22); // twice the window in a round trip
+	check_pace(50 * MSS, 3, 28, 34);   // a quarter more than the window
+}
+
+static void what_needs_no_cut_or_has_no_way_is_not_paced(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct rig r;
+
+		start(&r,
+			(struct rig_options){.at_once = i == 0 ? 1 : 44,
+				.scale = 7,
+				.n_mbufs = 6000,
+				.max_mbufs_held = 5000});
+		rig_write(&r, 10 * MSS);
+		tx_skip(&r);
+		rx(&r, SEG(.seq = 1, .ack = 1 + 10 * MSS));
+		r.conn->srtt_us = i == 0 ? 40000 : 500; // the second is near by
+		r.conn->cwnd = 100 * MSS;
+		rig_write(&r, 100 * MSS);
+		assert_int_equal(tx_skip(&r), 100);
+		assert_int_equal(r.stats.tcp_paced, 0);
+		rig_fini(&r);
+	}
+}
+
 static void nagle_holds_the_short_end_back(void)
 {
 	struct rig r;
@@ -240,7 +300,9 @@ static void smaller_segments_are_cut_before_they_share_a_packet(void)
 	rig_fini(&r);
 }
 
-TESTS(TEST(a_window_of_segments_leaves_as_one_packet),
+TESTS(TEST(packets_that_are_cut_are_spread_over_the_round_trip),
+	TEST(what_needs_no_cut_or_has_no_way_is_not_paced),
+	TEST(a_window_of_segments_leaves_as_one_packet),
 	TEST(no_packet_has_more_than_the_device_takes),
 	TEST(windows_and_fin_limit_a_packet_as_they_limit_segments),
 	TEST(nagle_holds_the_short_end_back),
