@@ -12,8 +12,8 @@ const char *const metric_kind_names[] = {
 
 bool stat_is_by_worker(const char *name)
 {
-	static const char *const names[] = {"busy_cycles", "idle_cycles", "neigh_entries",
-		"tcp_active_opens", "tcp_passive_opens"};
+	static const char *const names[] = {"busy_cycles", "idle_cycles", "nd_routers",
+		"neigh_entries", "tcp_active_opens", "tcp_passive_opens"};
 
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(name, names[i]) == 0)

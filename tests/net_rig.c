@@ -109,7 +109,7 @@ static void take_sent(void *arg, struct rte_mbuf **ms, unsigned n)
 	}
 }
 
-static void rig_start_with(bool with_ip6)
+static void rig_start_with(bool with_ip6, bool with_gateway6)
 {
 	static struct rte_mempool *pool;
 	struct net_config config;
@@ -144,20 +144,26 @@ static void rig_start_with(bool with_ip6)
 		iface.addresses[1] = rig_addr("fd00::1");
 		iface.prefix_len[1] = 64;
 		iface.n_addresses = 2;
-		iface.gateway6 = rig_addr("fd00::fe");
 	}
+	if (with_gateway6)
+		iface.gateway6 = rig_addr("fd00::fe");
 	rig.iface = net_add_iface(rig.net, &iface);
 	assert(rig.iface != NULL);
 }
 
 void rig_start(void)
 {
-	rig_start_with(false);
+	rig_start_with(false, false);
 }
 
 void rig_start6(void)
 {
-	rig_start_with(true);
+	rig_start_with(true, true);
+}
+
+void rig_start6_routers(void)
+{
+	rig_start_with(true, false);
 }
 
 void rig_start6_quiet(void)

@@ -51,6 +51,8 @@ extern struct rig rig;
 // Starts 'rig' with a net that has not run yet; rig_stop() frees it and returns how many mbufs leaked.
 void rig_start(void);
 void rig_start6(void);
+// Without the IPv6 gateway, so that routers are listened to.
+void rig_start6_routers(void);
 // With IPv6, its checks and announcements over, and the peer fd00::2 known.
 void rig_start6_quiet(void);
 unsigned rig_stop(void);

@@ -22,17 +22,29 @@ bool fib_prefix_matches(const struct ip_addr *prefix, unsigned prefix_len, const
 	return true;
 }
 
-// Among equals the first one stays first.
+// The longer prefix goes first. Among equals the first one stays first, but what routers say is behind what is
+// configured, in the order of the ports whenever it was said.
+static bool precedes(const struct route *a, const struct route *b)
+{
+	if (a->prefix_len != b->prefix_len)
+		return a->prefix_len > b->prefix_len;
+	if (a->learned != b->learned)
+		return b->learned;
+	return a->learned && a->iface < b->iface;
+}
+
 static void add_route(struct fib *fib, const struct route *r)
 {
 	unsigned at = fib->n_routes;
 
 	assert(at < FIB_MAX_ROUTES);
-	for (; at > 0 && fib->routes[at - 1].prefix_len < r->prefix_len; at--)
+	for (; at > 0 && precedes(r, &fib->routes[at - 1]); at--)
 		fib->routes[at] = fib->routes[at - 1];
 	fib->routes[at] = *r;
 	fib->n_routes++;
 }
+
+static const struct ip_addr everything6;
 
 void fib_init(struct net *net)
 {
@@ -47,8 +59,6 @@ void fib_invalidate(struct net *net)
 
 void fib_add_iface(struct net *net, struct iface *i)
 {
-	static const struct ip_addr everything6;
-
 	for (unsigned k = 0; k < i->n_addresses; k++) {
 		const struct iface_address *a = &i->addresses[k];
 
@@ -91,6 +101,26 @@ unsigned fib_replace(
 				.iface = i});
 	fib_invalidate(net);
 	return n_paths - added;
+}
+
+void fib_set_router(struct net *net, struct iface *i, const struct ip_addr *router)
+{
+	struct fib *fib = &net->fib;
+	unsigned kept = 0;
+
+	for (unsigned k = 0; k < fib->n_routes; k++) {
+		if (fib->routes[k].iface != i || !fib->routes[k].learned)
+			fib->routes[kept++] = fib->routes[k];
+	}
+	fib->n_routes = kept;
+	if (router != NULL)
+		add_route(fib,
+			&(struct route){.prefix = everything6,
+				.prefix_len = 0,
+				.gateway = *router,
+				.learned = true,
+				.iface = i});
+	fib_invalidate(net);
 }
 
 const struct route *fib_route(const struct net *net, const struct ip_addr *dst)

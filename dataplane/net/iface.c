@@ -59,6 +59,7 @@ int iface_init(struct iface *i, struct net *net, const struct iface_config *conf
 		.net = net,
 		.name = config->name,
 		.mtu = config->mtu,
+		.mtu6 = config->mtu,
 		.vlan = config->vlan,
 		.rx_csum = config->rx_csum,
 		.offloads = config->offloads,

@@ -11,7 +11,6 @@
 
 LOG_MODULE("nd")
 
-#define ND_HOP_LIMIT   255u
 #define ND_RETRANS_US  (1 * NET_SECOND_US) // RFC 4861, 10: RETRANS_TIMER
 #define ND_MAX_OPTIONS 16u
 #define ND_GROUP_MAC(a)                                                    \
@@ -21,11 +20,6 @@ LOG_MODULE("nd")
 
 static const struct ip_addr all_nodes = {
 	.b = {0xff, 2, [15] = 1}
-};
-
-struct options {
-	const uint8_t *source_mac;
-	const uint8_t *target_mac;
 };
 
 static struct ip_addr solicited_group_of(const struct ip_addr *target)
@@ -143,12 +137,12 @@ void nd_on_duplicate_check(struct timer *t, uint64_t now_us)
 {
 	struct iface *i = container_of(t, struct iface, duplicate_check);
 
-	(void)now_us;
 	for (unsigned k = 0; k < i->n_addresses; k++) {
 		if (i->addresses[k].state == ADDRESS_OPTIMISTIC)
 			i->addresses[k].state = ADDRESS_IN_USE;
 	}
 	nd_announce(i);
+	nd_router_start(i, now_us);
 }
 
 static void found_duplicate(struct iface *i, struct iface_address *a)
@@ -183,25 +177,26 @@ static enum net_drop take_conflict(struct iface *in, struct iface_address *a, bo
 
 // --- input
 
-static bool is_mac_good(const struct iface *in, const uint8_t *mac)
+bool nd_mac_is_good(const struct iface *in, const uint8_t *mac)
 {
 	return !wire_mac_is_group(mac) && !wire_mac_is_zero(mac) && !wire_mac_equal(mac, in->mac);
 }
 
-// RFC 4861, 4.6: unknown options are skipped, of several of a kind the first one counts.
-static bool parse_options(struct bytes b, struct options *out)
+bool nd_parse_options(struct bytes b, unsigned max, struct nd_options *out)
 {
-	*out = (struct options){NULL, NULL};
+	*out = (struct nd_options){NULL, NULL, NULL};
 	for (unsigned n = 0; b.len > 0; n++) {
 		const struct wire_nd_mac *option = (const struct wire_nd_mac *)(const void *)b.ptr;
 
-		if (n == ND_MAX_OPTIONS || b.len < sizeof(*option) || option->len == 0
+		if (n == max || b.len < sizeof(*option) || option->len == 0
 			|| b.len < option->len * sizeof(*option))
 			return false;
 		if (option->kind == WIRE_ND_SOURCE_MAC && out->source_mac == NULL)
 			out->source_mac = option->mac;
 		else if (option->kind == WIRE_ND_TARGET_MAC && out->target_mac == NULL)
 			out->target_mac = option->mac;
+		else if (option->kind == WIRE_ND_MTU && option->len == 1 && out->mtu_be == NULL)
+			out->mtu_be = option->mac + 2; // behind two reserved bytes
 		b = bytes_skip(b, option->len * sizeof(*option));
 	}
 	return true;
@@ -209,7 +204,7 @@ static bool parse_options(struct bytes b, struct options *out)
 
 // RFC 4861, 7.2.3 and 7.2.4.
 static enum net_drop take_solicitation(struct iface *in, const struct ip_addr *src,
-	const struct ip_addr *target, const struct options *options, uint64_t now_us)
+	const struct ip_addr *target, const struct nd_options *options, uint64_t now_us)
 {
 	struct iface_address *own = iface_address_of(in, target);
 	struct net *net = in->net;
@@ -217,7 +212,7 @@ static enum net_drop take_solicitation(struct iface *in, const struct ip_addr *s
 
 	if (!iface_is_on_link(in, src))
 		return NET_DROP_nd_sender;
-	if (options->source_mac != NULL && !is_mac_good(in, options->source_mac))
+	if (options->source_mac != NULL && !nd_mac_is_good(in, options->source_mac))
 		return NET_DROP_nd_sender;
 	sender = neigh_find(net, in, src);
 	if (sender != NULL && options->source_mac != NULL)
@@ -245,7 +240,7 @@ static enum net_drop take_solicitation(struct iface *in, const struct ip_addr *s
 
 // A solicitation without a source is a check like ours (RFC 4862, 5.4.3).
 static enum net_drop take_probe(struct iface *in, const struct ip_addr *dst,
-	const struct ip_addr *target, const struct options *options, uint64_t now_us)
+	const struct ip_addr *target, const struct nd_options *options, uint64_t now_us)
 {
 	struct ip_addr group = solicited_group_of(target);
 	struct iface_address *own = iface_address_of(in, target);
@@ -260,7 +255,7 @@ static enum net_drop take_probe(struct iface *in, const struct ip_addr *dst,
 }
 
 static enum net_drop take_advertisement(struct iface *in, const struct ip_addr *dst,
-	const struct wire_nd *nd, const struct options *options, uint64_t now_us)
+	const struct wire_nd *nd, const struct nd_options *options, uint64_t now_us)
 {
 	struct ip_addr target = wire_ip6(nd->target);
 	bool solicited = (nd->icmp.word & WIRE_ND_SOLICITED) != 0;
@@ -270,7 +265,7 @@ static enum net_drop take_advertisement(struct iface *in, const struct ip_addr *
 
 	if (solicited && wire_ip6_is_group(dst))
 		return NET_DROP_nd_malformed;
-	if (options->target_mac != NULL && !is_mac_good(in, options->target_mac))
+	if (options->target_mac != NULL && !nd_mac_is_good(in, options->target_mac))
 		return NET_DROP_nd_sender;
 	if (own != NULL)
 		return take_conflict(in, own, false);
@@ -284,45 +279,56 @@ static enum net_drop take_advertisement(struct iface *in, const struct ip_addr *
 	return why;
 }
 
-static enum net_drop check(const struct rte_mbuf *m, uint8_t hop_limit, struct options *options)
+static enum net_drop check(const struct rte_mbuf *m, struct nd_options *options)
 {
 	const struct wire_nd *nd = rte_pktmbuf_mtod(m, const struct wire_nd *);
 	struct ip_addr target;
 
-	// RFC 4861, 6.1 and 7.1: what a router passed on is not of this link.
-	if (hop_limit != ND_HOP_LIMIT)
-		return NET_DROP_nd_hop_limit;
-	if (nd->icmp.type == WIRE_ICMP6_ROUTER_SOLICITATION
-		|| nd->icmp.type == WIRE_ICMP6_ROUTER_ADVERTISEMENT)
-		return NET_DROP_nd_router;
 	if (nd->icmp.code != 0 || rte_pktmbuf_data_len(m) < sizeof(*nd))
 		return NET_DROP_nd_malformed;
 	target = wire_ip6(nd->target);
 	if (wire_ip6_is_group(&target) || ip_addr_is_v4(&target)
-		|| !parse_options(bytes_of(nd + 1, rte_pktmbuf_data_len(m) - sizeof(*nd)), options))
+		|| !nd_parse_options(bytes_of(nd + 1, rte_pktmbuf_data_len(m) - sizeof(*nd)),
+			ND_MAX_OPTIONS, options))
 		return NET_DROP_nd_malformed;
 	return NET_PASS;
+}
+
+static enum net_drop take_neighbour(struct iface *in, const struct rte_mbuf *m,
+	const struct ip_addr *src, const struct ip_addr *dst, uint64_t now_us)
+{
+	const struct wire_nd *nd = rte_pktmbuf_mtod(m, const struct wire_nd *);
+	struct nd_options options;
+	enum net_drop why = check(m, &options);
+	struct ip_addr target;
+
+	if (why != NET_PASS)
+		return why;
+	target = wire_ip6(nd->target);
+	if (nd->icmp.type == WIRE_ICMP6_NEIGHBOUR_ADVERTISEMENT)
+		return wire_ip6_is_unspecified(src)
+			? NET_DROP_nd_sender
+			: take_advertisement(in, dst, nd, &options, now_us);
+	if (wire_ip6_is_unspecified(src))
+		return take_probe(in, dst, &target, &options, now_us);
+	return take_solicitation(in, src, &target, &options, now_us);
 }
 
 void nd_input(struct iface *in, struct rte_mbuf *m, const struct ip_addr *src,
 	const struct ip_addr *dst, uint8_t hop_limit, uint64_t now_us)
 {
-	const struct wire_nd *nd = rte_pktmbuf_mtod(m, const struct wire_nd *);
-	struct options options;
-	enum net_drop why = check(m, hop_limit, &options);
+	const struct wire_icmp6 *icmp = rte_pktmbuf_mtod(m, const struct wire_icmp6 *);
+	enum net_drop why;
 
-	if (why == NET_PASS) {
-		struct ip_addr target = wire_ip6(nd->target);
-
-		if (nd->icmp.type == WIRE_ICMP6_NEIGHBOUR_ADVERTISEMENT)
-			why = wire_ip6_is_unspecified(src)
-				? NET_DROP_nd_sender
-				: take_advertisement(in, dst, nd, &options, now_us);
-		else if (wire_ip6_is_unspecified(src))
-			why = take_probe(in, dst, &target, &options, now_us);
-		else
-			why = take_solicitation(in, src, &target, &options, now_us);
-	}
+	// RFC 4861, 6.1 and 7.1: what a router passed on is not of this link.
+	if (hop_limit != ND_HOP_LIMIT)
+		why = NET_DROP_nd_hop_limit;
+	else if (icmp->type == WIRE_ICMP6_ROUTER_SOLICITATION)
+		why = NET_DROP_nd_router;
+	else if (icmp->type == WIRE_ICMP6_ROUTER_ADVERTISEMENT)
+		why = nd_router_input(in, m, src, now_us);
+	else
+		why = take_neighbour(in, m, src, dst, now_us);
 	if (why == NET_PASS)
 		rte_pktmbuf_free(m);
 	else

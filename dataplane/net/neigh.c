@@ -51,6 +51,7 @@ static void start_asking(struct net *net, struct neigh *n, enum neigh_state how,
 	n->state = (uint8_t)how;
 	n->n_asked = 0;
 	send_request(net, n, now_us);
+	nd_router_on_neigh(n);
 }
 
 // The header that waits or goes out is of the neighbour's own family.
@@ -77,6 +78,7 @@ static void fail(struct net *net, struct neigh *n, uint64_t now_us)
 		dst[k] = destination_of(n, n->pending[k]);
 	n->state = NEIGH_FAILED;
 	n->confirmed_us = now_us; // the pause counts from here
+	nd_router_on_neigh(n);
 	stat_inc(&net->stats->neigh_failures);
 	free_pending(net, n, NET_DROP_neigh_failed);
 	for (unsigned k = 0; k < n_dst; k++)
@@ -235,6 +237,7 @@ static void set_state(struct net *net, struct neigh *n, enum neigh_state state, 
 	if (state == NEIGH_REACHABLE)
 		n->confirmed_us = now_us;
 	timer_cancel(net->timers, &n->timer);
+	nd_router_on_neigh(n);
 }
 
 static void flush_pending(struct neigh *n)

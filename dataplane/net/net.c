@@ -10,6 +10,8 @@
 #define ICMP_BURST           1000u
 #define ARP_RATE             1000u
 #define ARP_BURST            256u
+#define ROUTER_RATE          10u // RFC 4861, 6.2.6: a router says nothing twice within three seconds
+#define ROUTER_BURST         32u
 #define ANNOUNCE_INTERVAL_US (2 * NET_SECOND_US) // RFC 5227, 1.1: ANNOUNCE_INTERVAL
 #define TSO_PAYLOAD_MIN      256u // some devices refuse to cut smaller ones, and it would gain little
 #define ETH_HEADERS          (RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN)
@@ -66,6 +68,7 @@ struct net *net_new(const struct net_config *config, uint64_t now_us)
 	net->arrives_arg = config->arrives_arg;
 	token_bucket_init(&net->icmp_bucket, ICMP_RATE, ICMP_BURST, now_us);
 	token_bucket_init(&net->arp_bucket, ARP_RATE, ARP_BURST, now_us);
+	token_bucket_init(&net->router_bucket, ROUTER_RATE, ROUTER_BURST, now_us);
 	neigh_init(net);
 	fib_init(net);
 	net->timers = timer_wheel_new(now_us);
@@ -97,6 +100,7 @@ void net_free(struct net **np)
 		for (unsigned k = 0; k < net->n_ifaces; k++) {
 			timer_cancel(net->timers, &net->ifaces[k].announce);
 			timer_cancel(net->timers, &net->ifaces[k].duplicate_check);
+			nd_router_fini(&net->ifaces[k]);
 			iface_fini(&net->ifaces[k]);
 		}
 		timer_wheel_free(&net->timers);
@@ -145,6 +149,7 @@ struct iface *net_add_iface(struct net *net, const struct iface_config *config)
 	}
 	timer_init(&i->announce, on_announce);
 	timer_init(&i->duplicate_check, nd_on_duplicate_check);
+	nd_router_init(i);
 	net->n_ifaces++;
 	fib_add_iface(net, i);
 	return i;
@@ -282,9 +287,9 @@ bool net_route(struct net *net, const struct ip_addr *dst, struct ip_addr *src, 
 
 	if (r == NULL)
 		return false;
+	*mtu = ip_addr_is_v4(dst) ? r->iface->mtu : r->iface->mtu6;
 	if (iface_owns(r->iface, &r->source)) {
 		*src = r->source;
-		*mtu = r->iface->mtu;
 		return true;
 	}
 	// A gateway's link-local address says nothing about which of ours the rest of the world can reach.
@@ -295,7 +300,6 @@ bool net_route(struct net *net, const struct ip_addr *dst, struct ip_addr *src, 
 	if (own == NULL)
 		return false;
 	*src = *own;
-	*mtu = r->iface->mtu;
 	return true;
 }
 

@@ -56,7 +56,7 @@ struct iface_config {
 	uint8_t prefix_len[8]; // in bits of the address's own family: 24 for a v4 /24
 	unsigned n_addresses;
 	struct ip_addr gateway;  // default route of this interface; all zero: none
-	struct ip_addr gateway6; // another of the other family
+	struct ip_addr gateway6; // another of the other family; no IPv6 one: by routers
 	iface_transmit_fn *transmit;
 	void *transmit_arg;
 };

@@ -5,6 +5,7 @@
 //     neigh.c  cache of neighbours, whatever the family    ip4.c   checks on input, header on output
 //     fib.c    routes and the destination cache            icmp.c  echo, errors for TCP
 //     ip6.c, ip6_chain.c, icmp6.c   the same for IPv6      nd.c    what ARP does, for IPv6
+//     nd_router.c   the IPv6 default router, where none is configured
 //     kept.c   interfaces whose addresses, routes and neighbours are the kernel's
 //
 // Every frame has one owner. _input and _output take; a frame that goes no further ends in net_drop()
@@ -31,6 +32,7 @@
 #define NEIGH_BUCKETS     256u
 #define FIB_MAX_ROUTES    (NET_MAX_IFACES * (NET_MAX_ADDRESSES + 2) + NET_MAX_PATHS)
 #define FIB_CACHE         1024u
+#define ND_MAX_ROUTERS    4u // of an interface; the others' advertisements are refused
 #define NET_SECOND_US     1000000ull
 
 enum net_drop {
@@ -62,12 +64,29 @@ struct iface_address {
 	uint8_t state;      // enum iface_address_state
 };
 
+// A router that has advertised itself as a way out (RFC 4861, 6.3.4).
+struct nd_router {
+	struct ip_addr addr; // link-local
+	uint64_t expires_us;
+	int8_t preference; // RFC 4191, 2.1: -1 low, 0 medium, 1 high
+};
+
+struct nd_routers {
+	struct nd_router list[ND_MAX_ROUTERS];
+	unsigned n;
+	struct ip_addr chosen; // the default route's; all zero: none
+	unsigned n_solicited;
+	struct timer expiry; // of the one that goes first
+	struct timer solicit;
+};
+
 struct iface {
 	// set at creation
 	struct net *net;
 	const char *name;
 	uint8_t mac[6];
 	uint16_t mtu;
+	uint16_t mtu6; // at most 'mtu': what routers say of the link
 	uint16_t vlan; // 0: untagged
 	enum csum_policy rx_csum;
 	struct net_offloads offloads;
@@ -88,6 +107,7 @@ struct iface {
 	struct timer announce;
 	unsigned n_announced;
 	struct timer duplicate_check;
+	struct nd_routers routers;
 };
 
 enum neigh_state {
@@ -127,6 +147,7 @@ struct route {
 	struct ip_addr gateway; // all zero: the destination itself is the neighbour
 	struct ip_addr source;  // of ours, to be preferred; all zero: by network
 	uint8_t prefix_len;     // of 128, IPv4 mapped
+	bool learned;           // from a router: behind those that are configured
 	struct iface *iface;
 };
 
@@ -162,6 +183,7 @@ struct net {
 	bool announced;
 	struct token_bucket icmp_bucket;
 	struct token_bucket arp_bucket; // for neighbour solicitations too
+	struct token_bucket router_bucket;
 	struct iface ifaces[NET_MAX_IFACES];
 	struct neigh_cache neighs;
 	struct fib fib;
@@ -243,6 +265,8 @@ bool fib_prefix_matches(const struct ip_addr *prefix, unsigned prefix_len, const
 // Replaces all routes of the interface; returns how many found no room.
 unsigned fib_replace(
 	struct net *net, struct iface *i, const struct net_path *paths, unsigned n_paths);
+// Makes 'router' the interface's IPv6 default route that it has learned, NULL: it has none any more.
+void fib_set_router(struct net *net, struct iface *i, const struct ip_addr *router);
 // Longest match; NULL if there is none.
 const struct route *fib_route(const struct net *net, const struct ip_addr *dst);
 // As fib_route(), with the neighbour, from the destination cache if it can. The entry is valid until the
@@ -288,6 +312,18 @@ void icmp6_output(struct iface *out, struct rte_mbuf *m, const struct ip_addr *s
 
 // --- nd.c
 
+// The bytes of an option's value in the message, or NULL.
+struct nd_options {
+	const uint8_t *source_mac;
+	const uint8_t *target_mac;
+	const uint8_t *mtu_be; // 4 bytes
+};
+
+// RFC 4861, 4.6: unknown options are skipped, of several of a kind the first one counts. False if the options do not
+// end where 'b' does, or are more than 'max'.
+bool nd_parse_options(struct bytes b, unsigned max, struct nd_options *out);
+// True if another station of the link can have that hardware address.
+bool nd_mac_is_good(const struct iface *in, const uint8_t *mac);
 // The checksum is good already.
 void nd_input(struct iface *in, struct rte_mbuf *m, const struct ip_addr *src,
 	const struct ip_addr *dst, uint8_t hop_limit, uint64_t now_us);
@@ -298,3 +334,15 @@ void nd_start(struct iface *i, uint64_t now_us);
 timer_fn nd_on_duplicate_check; // of iface.duplicate_check
 // Tells everybody that the interface's addresses are at its hardware address.
 void nd_announce(struct iface *i);
+
+// --- nd_router.c
+
+void nd_router_init(struct iface *i);
+void nd_router_fini(struct iface *i);
+// Asks for routers, to be called when the check of our addresses is over.
+void nd_router_start(struct iface *i, uint64_t now_us);
+// A router advertisement whose checksum and hop limit are good; borrows 'm'.
+enum net_drop nd_router_input(
+	struct iface *in, const struct rte_mbuf *m, const struct ip_addr *src, uint64_t now_us);
+// The neighbour's state has changed: if it is a router, another one may be the better way now.
+void nd_router_on_neigh(const struct neigh *n);

@@ -51,9 +51,18 @@ struct wire_nd {
 	uint8_t target[16];
 } __rte_packed;
 
+// A router advertisement; options follow. The word: hop limit, flags, lifetime in seconds.
+struct wire_nd_router {
+	struct wire_icmp6 icmp;
+	uint32_t reachable_ms;
+	uint32_t retrans_ms;
+} __rte_packed;
+
 #define WIRE_ND_ROUTER    RTE_BE32(0x80000000) // flags of an advertisement
 #define WIRE_ND_SOLICITED RTE_BE32(0x40000000)
 #define WIRE_ND_OVERRIDE  RTE_BE32(0x20000000)
+
+#define ND_HOP_LIMIT 255u
 
 #define WIRE_ND_SOURCE_MAC 1 // kinds of options
 #define WIRE_ND_TARGET_MAC 2

@@ -25,6 +25,7 @@ from scapy.layers.inet6 import (  # noqa: E402
     ICMPv6ND_NS,
     ICMPv6ND_RA,
     ICMPv6ND_Redirect,
+    ICMPv6ND_RS,
     ICMPv6NDOptDstLLAddr,
     ICMPv6NDOptSrcLLAddr,
     ICMPv6PacketTooBig,
@@ -346,6 +347,10 @@ def test_spoofed_arp_and_nd_make_and_move_nothing(gateway, wire):
         message = ICMPv6ND_NS(tgt=target, code=code)
         return wire.frame(IPv6(src=src, dst=GATEWAY6, hlim=hlim) / message / ICMPv6NDOptSrcLLAddr(lladdr=option))
 
+    def ra(option=EVIL_MAC, src="fe80::66", hlim=255, code=0):
+        message = ICMPv6ND_RA(code=code)
+        return wire.frame(IPv6(src=src, dst=GATEWAY6, hlim=hlim) / message / ICMPv6NDOptSrcLLAddr(lladdr=option))
+
     everybody = "ff:ff:ff:ff:ff:ff"
     with Witness() as witness:
         wait_for(lambda: witness.answers > 60 or witness.error, "every endpoint has been used")
@@ -381,7 +386,11 @@ def test_spoofed_arp_and_nd_make_and_move_nothing(gateway, wire):
                 ("nd_drop_malformed", ns(code=3)),
                 ("nd_drop_malformed", na("ff02::1")),
                 ("nd_drop_not_ours", ns(target="fd77:1::99")),
-                ("nd_drop_router", wire.frame(IPv6(src="fe80::66", dst=GATEWAY6, hlim=255) / ICMPv6ND_RA())),
+                ("nd_drop_router", wire.frame(IPv6(src="fe80::66", dst=GATEWAY6, hlim=255) / ICMPv6ND_RS())),
+                ("nd_drop_hop_limit", ra(hlim=254)),
+                ("nd_drop_sender", ra(src=EVIL6)),
+                ("nd_drop_sender", ra(option=everybody)),
+                ("nd_drop_malformed", ra(code=1)),
             ],
             hearers=WORKERS,
         )

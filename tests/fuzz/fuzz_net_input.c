@@ -87,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct steer steer;
 
 	test_eal_init();
-	rig_start6();
+	rig_start6_routers();
 	if (rss.n_queues == 0) {
 		static const uint8_t key[RSS_KEY_MIN] = {1, 2, 3};
 

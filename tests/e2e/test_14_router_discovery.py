@@ -1,0 +1,161 @@
+"""IPv6 routers that the gateway finds by itself: the client's kernel is the way to an address beyond the link once it
+has been advertised as one, and only then."""
+
+import json
+import logging
+import socket
+import subprocess
+
+import pytest
+
+logging.getLogger("scapy").setLevel(logging.ERROR)
+
+from scapy.layers.inet6 import (  # noqa: E402
+    ICMPv6ND_RA,
+    ICMPv6ND_RS,
+    ICMPv6NDOptMTU,
+    ICMPv6NDOptSrcLLAddr,
+    IPv6,
+)
+from scapy.layers.l2 import Ether  # noqa: E402
+
+from tests.e2e import shop  # noqa: E402
+from tests.e2e.conftest import HTTP, LAB, WORKERS, Gateway, Response, wait_for  # noqa: E402
+from tests.lab import netns  # noqa: E402
+from tests.lab.service import pattern  # noqa: E402
+
+GATEWAY6 = "fd77:1::254"
+# The client's kernel has it, but on no link: from the gateway it is beyond a router.
+FAR = "2001:db8:77::9"
+
+
+class Router:
+    """Speaks for the client's kernel, which routes but does not advertise."""
+
+    def __init__(self):
+        text = subprocess.run(
+            ["ip", "-j", "-n", f"{LAB}-client", "addr", "show", "dev", "ca"], check=True, stdout=subprocess.PIPE
+        ).stdout
+        device = json.loads(text)[0]
+        self.mac = device["address"]
+        self.address = next(a["local"] for a in device["addr_info"] if a["local"].startswith("fe80:"))
+        with netns.inside(f"{LAB}-client"):
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x86DD))
+            self.socket.bind(("ca", 0))
+        self.socket.settimeout(60)
+
+    def advertise(self, lifetime, mtu=None, hlim=255, src=None):
+        packet = IPv6(src=src or self.address, dst="ff02::1", hlim=hlim) / ICMPv6ND_RA(routerlifetime=lifetime)
+        packet /= ICMPv6NDOptSrcLLAddr(lladdr=self.mac)
+        if mtu is not None:
+            packet /= ICMPv6NDOptMTU(mtu=mtu)
+        self.socket.send(bytes(Ether(dst="33:33:00:00:00:01", src=self.mac) / packet))
+
+    def question(self):
+        """The next router solicitation on the wire."""
+        while True:
+            data, address = self.socket.recvfrom(1 << 16)
+            frame = Ether(data)
+            if address[2] != socket.PACKET_OUTGOING and ICMPv6ND_RS in frame:
+                return frame
+
+
+@pytest.fixture
+def router(lab):
+    def client(*words):
+        subprocess.run(["ip", "netns", "exec", f"{LAB}-client", *words], check=True)
+
+    client("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=0")
+    client("ip", "addr", "add", f"{FAR}/128", "dev", "lo", "nodad")
+    router = Router()
+    yield router
+    router.socket.close()
+    client("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=1")  # takes the address along
+
+
+@pytest.fixture
+def start(lab, services, core, tmp_path):
+    started = []
+
+    def start(fields=""):
+        appliance = shop.APPLIANCE.replace(
+            "[10.77.1.254/24]", f'[10.77.1.254/24, "{GATEWAY6}/64"]\n{fields}'
+        ).format(run=tmp_path, core=core, external=shop.EXTERNAL["af_xdp"], hugepages="prefer")
+        shop.write(tmp_path / "config", core, replace={"appliance.yaml": appliance})
+        started.append(Gateway(tmp_path, core).start())
+        return started[0]
+
+    yield start
+    for gateway in started:
+        assert gateway.stop() == 0, gateway.output()[-4000:]
+
+
+def counter(gateway, name):
+    return gateway.metrics().sum(f"pollgate_{name}")
+
+
+def ask():
+    """A request from beyond the link."""
+    with netns.inside(f"{LAB}-client"):
+        s = socket.create_connection((GATEWAY6, HTTP), 60, source_address=(FAR, 0))
+    with s, s.makefile("rb") as stream:
+        s.sendall(b"GET /checkout/bytes/100000 HTTP/1.1\r\nhost: shop.example\r\n\r\n")
+        assert Response(stream).body == pattern(0, 100_000)
+        return s.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+
+
+def assert_no_way(gateway):
+    """The gateway has no way back, and says so in a counter; the kernel repeats its SYN."""
+    before = counter(gateway, "tcp_drop_listen_total")
+    with netns.inside(f"{LAB}-client"), socket.socket(socket.AF_INET6) as s:
+        s.bind((FAR, 0))
+        s.setblocking(False)
+        s.connect_ex((GATEWAY6, HTTP))
+        wait_for(lambda: counter(gateway, "tcp_drop_listen_total") > before, "a SYN that cannot be answered")
+
+
+def test_a_router_is_asked_for_found_and_lost(router, start):
+    gateway = start()
+    question = router.question()
+    assert (question[IPv6].dst, question[IPv6].hlim) == ("ff02::2", 255)
+    assert question[IPv6].src.startswith("fe80:")
+    assert question[ICMPv6NDOptSrcLLAddr].lladdr == question.src
+    assert_no_way(gateway)
+
+    # Not a router of this link, and not one by its source: neither is believed.
+    router.advertise(1800, hlim=254)
+    router.advertise(1800, src="fd77:1::1")
+    wait_for(lambda: counter(gateway, "nd_drop_hop_limit_total") == WORKERS, "the routed advertisement is refused")
+    wait_for(lambda: counter(gateway, "nd_drop_sender_total") >= WORKERS, "the global source is refused")
+    assert counter(gateway, "nd_routers") == 0
+
+    router.advertise(1800)
+    wait_for(lambda: counter(gateway, "nd_routers") == WORKERS, "every worker knows the router")
+    usual = ask()
+    # Its MTU holds for what is opened from then on.
+    router.advertise(1800, mtu=1300)
+    wait_for(lambda: counter(gateway, "nd_router_advertisements_received_total") == 2 * WORKERS, "the MTU is heard")
+    assert ask() == usual - 200
+    # It answers the gateway's probe, so it stays known.
+    assert counter(gateway, "neigh_failures_total") == 0
+
+    router.advertise(0)
+    wait_for(lambda: counter(gateway, "nd_routers") == 0, "the router has taken itself back")
+    assert_no_way(gateway)
+
+
+def test_a_router_that_says_no_more_expires(router, start):
+    gateway = start()
+    router.advertise(2)
+    wait_for(lambda: counter(gateway, "nd_router_advertisements_received_total") == WORKERS, "it is heard")
+    wait_for(lambda: counter(gateway, "nd_routers") == 0, "it has expired")
+    assert_no_way(gateway)
+
+
+def test_a_configured_gateway_is_not_displaced(router, start):
+    gateway = start('      gateway: "fd77:1::1"')
+    router.advertise(1800)
+    wait_for(lambda: counter(gateway, "nd_drop_router_total") == WORKERS, "the advertisement is ignored")
+    assert counter(gateway, "nd_routers") == 0
+    ask()
+    assert counter(gateway, "nd_router_solicitations_sent_total") == 0
