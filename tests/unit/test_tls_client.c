@@ -120,7 +120,10 @@ static void connect_as(
 	}
 	if (r->events & STREAM_CLOSED) {
 		stream_close(&r->s); // delivers the alert
-		while (tls_worker_turn(r->w, 0) | fake_pair_step(r->pair, 0)) {}
+		for (bool moved = true; moved;) {
+			moved = tls_worker_turn(r->w, 0);
+			moved |= fake_pair_step(r->pair, 0);
+		}
 	}
 	// A client of TLS 1.3 is done before the server has seen its certificate.
 	if (r->peer.connected)
