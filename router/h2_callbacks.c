@@ -47,6 +47,14 @@ static int refuse_stream(struct h2_session *h, int32_t id)
 	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
+// Clients that are slow to end a field section hold at most half of those that there are: the rest is for answers.
+static bool may_begin_section(const struct h2_session *h)
+{
+	const struct pool *p = &h->worker->trailers;
+
+	return !h->role->is_server || p->n_used < p->cap / 2;
+}
+
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
 	struct h2_session *h = arg;
@@ -70,7 +78,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 	}
 	if (s == NULL)
 		return 0;
-	if (h->fields == NULL)
+	if (h->fields == NULL && may_begin_section(h))
 		h->fields = pool_get(&h->worker->trailers);
 	if (h->fields == NULL) {
 		stat_inc(&h->worker->stats->h2_pool_empty);

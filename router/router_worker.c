@@ -83,10 +83,10 @@ struct bytes router_date(struct router_worker *w, uint64_t now_us)
 }
 
 // Shares of the memory of a worker, in percent; what they buy is in router_capacity.
-#define TLS_SHARE            45
+#define TLS_SHARE            43
 #define CHUNK_SHARE          22
-#define EXCHANGE_SHARE       18
-#define CONNECTION_SHARE     8
+#define EXCHANGE_SHARE       21 // and a field section for each: its trailers
+#define CONNECTION_SHARE     7
 #define UPSTREAM_SHARE       4
 #define LARGE_SHARE          3
 // What OpenSSL holds for an idle TLS 1.3 connection, with its share of tickets and contexts.
@@ -105,14 +105,15 @@ void router_capacity_of(uint64_t bytes, struct router_capacity *out, size_t *tls
 	*out = (struct router_capacity){
 		.connections = share(
 			bytes, CONNECTION_SHARE, sizeof(struct downstream) + ADDRESS_SIZE, 64),
-		.exchanges = share(bytes, EXCHANGE_SHARE, sizeof(struct exchange), 32),
+		.exchanges = share(bytes, EXCHANGE_SHARE,
+			sizeof(struct exchange) + sizeof(struct http_fields), 32),
 		.upstream_connections =
 			share(bytes, UPSTREAM_SHARE, sizeof(struct upstream_conn), 32),
 		.chunks = share(bytes, CHUNK_SHARE, ARENA_CHUNK_SIZE, 128),
 		.large_heads = share(bytes, LARGE_SHARE, LARGE_HEAD_SIZE, 4),
-		.trailers = share(bytes, 1, sizeof(struct http_fields), 16),
 		.tls_connections = share(bytes, TLS_SHARE, TLS_CONNECTION_BYTES, 64),
 	};
+	out->trailers = out->exchanges;
 }
 
 static int init_pools(struct router_worker *w, const struct router_capacity *c)

@@ -259,6 +259,39 @@ static void small_frames_share_the_worker(void)
 	rig_done(&f.r);
 }
 
+// Heads that do not end take at most half of what the answers of others need, too.
+static void slow_heads_leave_room_for_answers(void)
+{
+	struct rig *r = rig_new();
+	struct h2_peer *slow[8], *other, *endpoint;
+	uint8_t block[200];
+	size_t n = peer_pseudo(block);
+
+	r->cluster.protocol = CLUSTER_HTTP_2;
+	rig_start(r);
+	other = peer_client(r);
+	peer_request(other, "GET", "/", NULL, -1);
+	endpoint = peer_new(r, rig_upstream_stream(r, 0), true, 100, 65535);
+	for (unsigned i = 0; i < 8; i++) {
+		slow[i] = peer_client(r);
+		peer_raw(slow[i], NGHTTP2_HEADERS, 0, 1, block, n);
+		peer_pump(slow[i]);
+	}
+	assert_int_equal(r->worker->trailers.n_used, r->worker->trailers.cap / 2);
+	assert_int_equal(peer_find(slow[7], 1)->error_code, NGHTTP2_REFUSED_STREAM);
+	endpoint->upload_trailers = true;
+	peer_respond(endpoint, 1, "200", NULL, 2);
+	peer_pump(endpoint);
+	peer_pump(other);
+	assert_true(peer_find(other, 1)->ended);
+	assert_true(peer_find(other, 1)->trailers[0] != '\0');
+	peer_free(&endpoint);
+	for (unsigned i = 0; i < 8; i++)
+		peer_free(&slow[i]);
+	peer_free(&other);
+	rig_done(&r);
+}
+
 static void slow_head_ends(void)
 {
 	struct flood f = flood_new();
@@ -325,8 +358,9 @@ static void idle_connection_is_closed(void)
 }
 
 TESTS(TEST(rapid_reset_ends), TEST(small_frames_share_the_worker),
-	TEST(resets_of_one_read_do_not_empty_the_pools), TEST(made_resets_end),
-	TEST(ping_flood_ends), TEST(settings_flood_ends), TEST(pings_now_and_then_are_answered),
-	TEST(priority_flood_ends), TEST(window_update_flood_ends), TEST(empty_data_flood_ends),
-	TEST(continuation_flood_ends), TEST(hpack_bomb_ends), TEST(slow_head_ends),
-	TEST(streams_that_do_not_move_are_reset), TEST(idle_connection_is_closed))
+	TEST(slow_heads_leave_room_for_answers), TEST(resets_of_one_read_do_not_empty_the_pools),
+	TEST(made_resets_end), TEST(ping_flood_ends), TEST(settings_flood_ends),
+	TEST(pings_now_and_then_are_answered), TEST(priority_flood_ends),
+	TEST(window_update_flood_ends), TEST(empty_data_flood_ends), TEST(continuation_flood_ends),
+	TEST(hpack_bomb_ends), TEST(slow_head_ends), TEST(streams_that_do_not_move_are_reset),
+	TEST(idle_connection_is_closed))
