@@ -234,7 +234,7 @@ static void an_empty_pool_is_counted_and_passes(void)
 		&(struct tcp_listen_options){
 			.local = {.port = PORT}, .max_half_open = 16, .accept = on_accept});
 	open_peer(&known);
-	while ((all[n] = rte_pktmbuf_alloc(rig.pool)) != NULL)
+	while (n < POOL && (all[n] = rte_pktmbuf_alloc(rig.pool)) != NULL)
 		n++;
 	// The only buffer there is holds the question.
 	for (unsigned i = 0; i < 4; i++) {
