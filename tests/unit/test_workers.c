@@ -9,6 +9,7 @@
 #include "dataplane/base/list.h"
 #include "dataplane/base/tsan.h"
 #include "dataplane/mbuf.h"
+#include "dataplane/net/wire.h"
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/tcp/tcp_csum.h"
 #include "dataplane/tcp/tcp_wire.h"
@@ -33,6 +34,12 @@
 #define OURS          0x0100000au // 10.0.0.1 as it stands in memory
 #define PEER          0x0200000au
 
+// fd00::1, fd00::2
+static const struct ip_addr ours6 =
+				    {
+					    .b = {0xfd, [15] = 1}
+},
+			    peer6 = {.b = {0xfd, [15] = 2}};
 static const uint8_t own_mac[6] = {2, 0, 0, 0, 0, 1}, peer_mac[6] = {2, 0, 0, 0, 0, 2};
 
 enum nic {
@@ -175,7 +182,7 @@ static void start(enum nic kind)
 	static const struct worker_app app = {
 		app_start, app_turn, app_next_deadline, app_stop, NULL};
 	static struct dataplane_config config = {
-		.adaptive = true, .n_ports = 1, .ports = {{.name = "wire", .n_addresses = 1}}};
+		.adaptive = true, .n_ports = 1, .ports = {{.name = "wire", .n_addresses = 2}}};
 	static struct port port;
 	uint16_t id;
 
@@ -185,6 +192,8 @@ static void start(enum nic kind)
 	rss_init(&rss, rss_key, sizeof(rss_key), N_WORKERS, 128);
 	config.ports[0].addresses[0] = ip_addr_of_v4(OURS);
 	config.ports[0].prefix_len[0] = 24;
+	config.ports[0].addresses[1] = ours6;
+	config.ports[0].prefix_len[1] = 64;
 	port = (struct port){.name = "wire",
 		.id = id,
 		.n_queues = nic == NIC_ONE_QUEUE ? 1 : N_WORKERS,
@@ -344,6 +353,57 @@ static void send_arp(uint16_t opcode)
 	send_frame(0, f, sizeof(f));
 }
 
+static void send_icmp6(void *message, size_t len)
+{
+	uint8_t f[14 + 40 + 64] = {0};
+	struct rte_ipv6_hdr *ip = (void *)(f + 14);
+	struct wire_icmp6 *icmp = message;
+
+	icmp->checksum = (uint16_t)~wire_icmp6_sum(&peer6, &ours6, message, (uint32_t)len);
+	memcpy(f, own_mac, 6);
+	memcpy(f + 6, peer_mac, 6);
+	f[12] = 0x86;
+	f[13] = 0xdd;
+	ip->vtc_flow = RTE_BE32(UINT32_C(6) << 28);
+	ip->payload_len = rte_cpu_to_be_16((uint16_t)len);
+	ip->proto = IPPROTO_ICMPV6;
+	ip->hop_limits = ND_HOP_LIMIT;
+	memcpy(ip->src_addr, &peer6, 16);
+	memcpy(ip->dst_addr, &ours6, 16);
+	memcpy(f + 14 + sizeof(*ip), message, len);
+	send_frame(0, f, 14 + sizeof(*ip) + len);
+}
+
+static void send_ping6(void)
+{
+	struct wire_icmp6 ping = {.type = WIRE_ICMP6_ECHO_REQUEST};
+
+	send_icmp6(&ping, sizeof(ping));
+}
+
+static unsigned n_questions6, n_pongs6;
+
+static void answer_icmp6(const struct wire_icmp6 *icmp)
+{
+	const struct wire_nd *nd = (const void *)icmp;
+	struct {
+		struct wire_nd nd;
+		struct wire_nd_mac mac;
+	} answer = {
+		.nd.icmp = {.type = WIRE_ICMP6_NEIGHBOUR_ADVERTISEMENT, .word = WIRE_ND_SOLICITED},
+		.mac = {.kind = WIRE_ND_TARGET_MAC,                 .len = 1                 },
+	};
+
+	n_pongs6 += icmp->type == WIRE_ICMP6_ECHO_REPLY;
+	if (icmp->type != WIRE_ICMP6_NEIGHBOUR_SOLICITATION
+		|| memcmp(nd->target, &peer6, sizeof(peer6)) != 0)
+		return; // what it says of its own addresses
+	n_questions6++;
+	memcpy(answer.nd.target, &peer6, sizeof(peer6));
+	memcpy(answer.mac.mac, peer_mac, 6);
+	send_icmp6(&answer, sizeof(answer));
+}
+
 // What the wire has seen of each connection.
 static struct {
 	bool established;
@@ -392,6 +452,8 @@ static bool serve_wire(void)
 			n_arp_replies++;
 		else if (arp->arp_data.arp_tip == PEER)
 			send_arp(RTE_ARP_OP_REPLY);
+	} else if (f[13] == 0xdd) {
+		answer_icmp6((const void *)(f + 14 + 40));
 	} else {
 		answer_segment((const void *)(f + 34), m->data_len - 34u);
 	}
@@ -525,6 +587,22 @@ static void a_nic_that_does_not_costs_nothing_else(void)
 	stop();
 }
 
+// Only worker 0 is asked to answer, so only it asks; to the other the answer is about nobody.
+static void a_neighbour_that_one_found_over_nd_is_known_to_the_other(void)
+{
+	n_questions6 = n_pongs6 = 0;
+	meet(NIC_ONE_QUEUE);
+	assert_int_equal(SUM(neigh_heard), 0);
+	send_ping6();
+	serve_until(n_pongs6 == 1 && SUM(neigh_heard) == 1);
+	assert_int_equal(n_questions6, 1);
+	assert_int_equal(stat_read(&worker_stats(workers[0])->nd_advertisements_received), 1);
+	assert_int_equal(stat_read(&worker_stats(workers[1])->neigh_heard), 1);
+	for (unsigned i = 0; i < N_WORKERS; i++) // with the one that ARP found
+		assert_int_equal(stat_read(&worker_stats(workers[i])->neigh_entries), 2);
+	stop();
+}
+
 static atomic_bool is_held, is_let_go;
 
 static void hold(void *state, struct worker *w, void *arg, uint64_t now_us)
@@ -602,6 +680,7 @@ static void both_say_goodbye_to_their_connections(void)
 }
 
 TESTS(TEST(two_workers_share_a_queue), TEST(what_a_full_inbox_drops_comes_again),
+	TEST(a_neighbour_that_one_found_over_nd_is_known_to_the_other),
 	TEST(both_say_goodbye_to_their_connections),
 	TEST(a_nic_that_keeps_its_word_saves_the_handing_over),
 	TEST(a_nic_that_does_not_costs_nothing_else))
