@@ -18,9 +18,11 @@ from tests.e2e.conftest import BUILD, GATEWAY, HTTP, HTTPS, LAB, Client, Gateway
 from tests.e2e.test_20_transfer import HTTPS_URL, download
 from tests.lab import netns, service
 from tests.lab.cgroup import memory_group
+from tests.lab.service import pattern
 
 URL = f"http://shop.example:{HTTP}"
 NEIGHBOUR = "10.77.1.1"
+GATEWAY6, NEIGHBOUR6 = "fd77:1::254", "fd77:1::1"
 
 APPLIANCE = """\
 apiVersion: pollgate.dev/v1alpha1
@@ -38,6 +40,16 @@ spec:
   drain: {{timeout: 3s}}
 """
 
+# Whose name is none of ours, and which does no harm.
+FOREIGN = """\
+__attribute__((section("xdp"), used)) int of_others(void *packet)
+{
+	(void)packet;
+	return 2; // XDP_PASS
+}
+char licensed_as[] __attribute__((section("license"), used)) = "GPL";
+"""
+
 # As a container with capabilities: {drop: [ALL], add: [NET_ADMIN, NET_RAW, BPF, IPC_LOCK]}.
 AS_POD = ("setpriv", "--bounding-set", "-all,+net_admin,+net_raw,+bpf,+ipc_lock")
 
@@ -51,6 +63,16 @@ def ip(namespace, *words):
 def run_in(namespace, *command, **options):
     with netns.inside(f"{LAB}-{namespace}"):
         return subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+
+
+def run_pollgate(config):
+    """Of a gateway that does not start."""
+    return run_in(
+        "gw",
+        *(BUILD / "pollgate", "run", "--config", config),
+        preexec_fn=lambda: os.sched_setaffinity(0, range(os.cpu_count())),
+        timeout=60,
+    )
 
 
 def udp_socket(namespace, address=None):
@@ -163,6 +185,59 @@ def pod_gateway(module_gateway):
 @pytest.fixture
 def client(pod_gateway):
     return Client(pod_gateway.config / "ca.crt")
+
+
+@contextlib.contextmanager
+def setting(namespace, name, value):
+    """A sysctl of the namespace, for the block."""
+    before = run_in(namespace, "sysctl", "-n", name, check=True).stdout.strip()
+    run_in(namespace, "sysctl", "-qw", f"{name}={value}", check=True)
+    try:
+        yield
+    finally:
+        run_in(namespace, "sysctl", "-qw", f"{name}={before}", check=True)
+
+
+@contextlib.contextmanager
+def ip6_of_the_pod():
+    """The kernel's IPv6 address and default route, for the block, which the gateway has followed."""
+
+    def is_served():
+        try:
+            netns.connect(f"{LAB}-client", (GATEWAY6, HTTP), 1).close()
+        except OSError:
+            return False
+        return True
+
+    with setting("gw", "net.ipv6.conf.ga.disable_ipv6", 0):
+        ip("gw", "addr", "add", f"{GATEWAY6}/64", "dev", "ga", "nodad")
+        ip("gw", "-6", "route", "add", "default", "via", NEIGHBOUR6)
+        try:
+            wait_for(is_served, "the address is followed")
+            yield
+        finally:
+            ip("gw", "-6", "route", "del", "default")
+            ip("gw", "addr", "del", f"{GATEWAY6}/64", "dev", "ga")
+
+
+@contextlib.contextmanager
+def narrow_path(stack):
+    """From the services' namespace over a link behind the client's, which is a router then and whose MTU is small."""
+    near, far = ("fd77:9::1", "fd77:9::2") if stack == 6 else ("10.77.9.1", "10.77.9.2")
+    length, family = (64, "-6") if stack == 6 else (24, "-4")
+    forwarding = "net.ipv6.conf.all.forwarding" if stack == 6 else "net.ipv4.ip_forward"
+    ip("client", "link", "add", "near", "type", "veth", "peer", "name", "far", "netns", f"{LAB}-svc")
+    try:
+        for namespace, device, address in (("client", "near", near), ("svc", "far", far)):
+            run_in(namespace, "sysctl", "-qw", f"net.ipv6.conf.{device}.disable_ipv6=0", check=True)
+            ip(namespace, "link", "set", device, "up")
+            ip(namespace, "addr", "add", f"{address}/{length}", "dev", device, *(["nodad"] if stack == 6 else []))
+        ip("client", "link", "set", "near", "mtu", "1300")
+        ip("svc", family, "route", "add", GATEWAY6 if stack == 6 else GATEWAY, "via", near)
+        with setting("client", forwarding, 1):
+            yield far
+    finally:
+        ip("client", "link", "del", "near")
 
 
 def program_on_ga():
@@ -304,6 +379,93 @@ def test_own_interface_of_a_gateway_that_was_killed_is_replaced(pod, pod_gateway
         ip("gw", "route", "replace", "default", "via", NEIGHBOUR)
 
 
+@pytest.mark.parametrize("stack", [4, 6])
+def test_icmp_errors_about_connections_reach_the_gateway(pod, pod_gateway, client, stack):
+    def count(name):
+        return pod_gateway.metrics().sum(f"pollgate_{name}_total")
+
+    too_big = "icmp6_too_big_received" if stack == 6 else "icmp_too_big_received"
+    with contextlib.ExitStack() as undo:
+        if stack == 6:
+            undo.enter_context(ip6_of_the_pod())
+        undo.enter_context(narrow_path(stack))
+        before = count("tcp_mtu_reduced"), count(too_big)
+        address = f"[{GATEWAY6}]" if stack == 6 else GATEWAY
+        url = f"http://{address}:{HTTP}/checkout/bytes/300000"
+        answer = client.curl(url, "-H", "Host: shop.example", namespace="svc", text=False)
+        assert answer.stdout == pattern(0, 300_000)
+        assert count("tcp_mtu_reduced") == before[0] + 1
+        assert count(too_big) > before[1]
+
+
+def test_ip6_is_shared_too(pod, pod_gateway, client):
+    to = ("--resolve", f"shop.example:{HTTPS}:[{GATEWAY6}]")
+    before = pod_gateway.metrics()
+
+    def ping():
+        answer = run_in("client", "ping", "-6", "-c", "2", "-i", "0.2", "-w", "30", GATEWAY6)
+        assert answer.returncode == 0, answer.stdout
+
+    with ip6_of_the_pod():
+        ping()
+        answer = client.curl(f"{HTTPS_URL}/checkout/bytes/3000000", *to, text=False)
+        assert answer.stdout == pattern(0, 3_000_000)
+        answer = client.curl(f"{HTTPS_URL}/checkout/sum", *to, "-d", "x" * 100_000)
+        assert json.loads(answer.stdout)["length"] == 100_000
+        ping()
+        with netns.listen(f"{LAB}-gw", (GATEWAY6, 7000)) as kernel:
+            with netns.connect(f"{LAB}-client", (GATEWAY6, 7000), 30) as s, kernel.accept()[0] as accepted:
+                accepted.sendall(b"the kernel's")
+                assert s.recv(100) == b"the kernel's"
+        pod.works()
+    after = pod_gateway.metrics()
+    for name in ("icmp6_echo_replies", "nd_solicitations_sent", "nd_advertisements_sent", "nd_announcements_sent"):
+        assert after.sum(f"pollgate_{name}_total") == before.sum(f"pollgate_{name}_total"), name
+    assert client.status(f"{URL}/checkout") == 200
+
+
+def test_program_of_somebody_else_is_left_alone(pod, pod_gateway, client, tmp_path):
+    pod_gateway.stop()
+    (tmp_path / "foreign.c").write_text(FOREIGN)
+    subprocess.run(
+        ["clang", "-target", "bpf", "-O2", "-c", tmp_path / "foreign.c", "-o", tmp_path / "foreign.o"], check=True
+    )
+    ip("gw", "link", "set", "dev", "ga", "xdp", "obj", str(tmp_path / "foreign.o"), "sec", "xdp")
+    try:
+        foreign = program_on_ga()
+        assert foreign != 0
+        answer = run_pollgate(pod_gateway.config)
+        assert answer.returncode == 1
+        assert (
+            f'port "pod": XDP program "of_others" ({foreign}) of somebody else is on interface "ga"; '
+            "remove it first (ip link set dev ga xdp off)"
+        ) in answer.stdout
+        assert program_on_ga() == foreign
+    finally:
+        ip("gw", "link", "set", "dev", "ga", "xdp", "off")
+    pod_gateway.start(AS_POD)
+    assert client.status(f"{URL}/checkout") == 200
+
+
+def test_kernel_that_may_choose_our_ports_is_warned_of(pod, pod_gateway, client):
+    warning = "the kernel may choose local ports that are ours"
+    told = "ports=61000-62000; change localPorts, or: sysctl -w net.ipv4.ip_local_reserved_ports=61000-65535"
+
+    def restarted():
+        pod_gateway.stop()
+        seen = len(pod_gateway.output())
+        pod_gateway.start(AS_POD)
+        return pod_gateway.output()[seen:]
+
+    assert warning not in pod_gateway.output()
+    with setting("gw", "net.ipv4.ip_local_port_range", "32768 62000"):
+        line = next(line for line in restarted().splitlines() if warning in line)
+        assert told in line
+        with setting("gw", "net.ipv4.ip_local_reserved_ports", "61000-65535"):
+            assert warning not in restarted()
+    assert client.status(f"{URL}/checkout") == 200
+
+
 def test_one_interface_has_one_gateway(pod, pod_gateway, client):
     text = (pod_gateway.config / "appliance.yaml").read_text()
     second = pod_gateway.run_dir / "second"
@@ -311,12 +473,7 @@ def test_one_interface_has_one_gateway(pod, pod_gateway, client):
     for what in ("mgmt.sock", "15090", "15021"):
         text = text.replace(what, what.replace("mgmt", "second").replace("150", "250"))
     (second / "appliance.yaml").write_text(text)
-    answer = run_in(
-        "gw",
-        *(BUILD / "pollgate", "run", "--config", second),
-        preexec_fn=lambda: os.sched_setaffinity(0, range(os.cpu_count())),
-        timeout=60,
-    )
+    answer = run_pollgate(second)
     assert answer.returncode == 1
     assert 'port "pod": another gateway that runs has interface "ga"' in answer.stdout
     assert client.status(f"{URL}/checkout") == 200
