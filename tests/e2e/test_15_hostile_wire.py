@@ -134,6 +134,8 @@ def shared_gateway(lab, core, tmp_path_factory):
     )
     shop.write(directory / "config", core, replace={"appliance.yaml": appliance})
     gateway = Gateway(directory, core).start()
+    # Until then who claims one of our addresses is right (RFC 4862, 5.4).
+    wait_for(lambda: gateway.metrics().sum("pollgate_nd_announcements_sent_total") > 0, "addresses are known to be unique")
     yield gateway
     assert gateway.stop() == 0, gateway.output()[-4000:]
 
