@@ -229,6 +229,9 @@ static void challenge(struct tcp *t, const struct tcp_syn *s, uint64_t now_us)
 {
 	struct ip_endpoint local = local_of(s), remote = remote_of(s);
 	uint8_t options[TCP_TIMESTAMP_LEN], *end = options;
+	uint8_t scale = s->flags & SYN_SCALE ? t->receive_scale : 0;
+	// Rounded up: not less than was promised.
+	uint16_t window = (uint16_t)((s->window + (1u << scale) - 1) >> scale);
 
 	if (!tcp_challenge_allowed(t, now_us))
 		return;
@@ -236,7 +239,7 @@ static void challenge(struct tcp *t, const struct tcp_syn *s, uint64_t now_us)
 		end = tcp_put_timestamp(options,
 			(uint32_t)(now_us / 1000) + tcp_ts_offset(t, &local, &remote),
 			s->ts_recent);
-	tcp_send_bare(t, &local, &remote, RTE_TCP_ACK_FLAG, s->iss + 1, s->irs + 1, s->window,
+	tcp_send_bare(t, &local, &remote, RTE_TCP_ACK_FLAG, s->iss + 1, s->irs + 1, window,
 		bytes_of(options, (size_t)(end - options)), now_us);
 }
 

@@ -146,7 +146,8 @@ static void check_tcp(const struct rte_ipv4_hdr *ip, const uint8_t *bytes, size_
 	edge = ack + ((uint32_t)rte_be_to_cpu_16(h->rx_win) << s->scale);
 	if (h->tcp_flags & RTE_TCP_SYN_FLAG) {
 		s->rcv = end;
-		s->scale = 0; // until there is a connection
+		// By a SYN-ACK it is agreed on; after a SYN, when there is a connection.
+		s->scale = h->tcp_flags & RTE_TCP_ACK_FLAG && opt.has_scale ? opt.scale : 0;
 		s->has_edge = h->tcp_flags & RTE_TCP_ACK_FLAG;
 		s->edge = ack + rte_be_to_cpu_16(h->rx_win);
 		s->acked = ack;

@@ -274,6 +274,23 @@ static void what_a_handshake_promised_is_kept(void)
 	rig_fini(&r);
 }
 
+// RFC 7323, 2.2: only the SYN-ACK's window is not scaled.
+static void a_handshakes_challenge_has_a_scaled_window(void)
+{
+	struct rig r;
+
+	rig_init(&r, &(struct rig_options){.max_mbufs_held = BUDGET, .scale = 7});
+	assert_true(r.net.tcp->receive_scale > 0);
+	rx(&r, SEG(.flags = F_SYN, .seq = 0));
+	tx(&r, SEG(.flags = F_SYN | F_ACK, .seq = 0, .ack = 1, .window = 12200));
+	rx(&r, SEG(.seq = 30000, .ack = 1, .len = 1));
+	tx(&r,
+		SEG(.seq = 1, .ack = 1,
+			.window = (12200 + (1 << r.net.tcp->receive_scale) - 1)
+				>> r.net.tcp->receive_scale));
+	rig_fini(&r);
+}
+
 TESTS(TEST(each_rung_is_counted_when_it_is_climbed),
 	TEST(a_window_starts_with_64_kib_and_grows_with_what_is_taken),
 	TEST(a_slow_owner_gets_no_larger_window),
@@ -281,4 +298,5 @@ TESTS(TEST(each_rung_is_counted_when_it_is_climbed),
 	TEST(then_only_cookies_are_given_out_and_reordering_is_not_kept),
 	TEST(who_holds_most_for_longest_without_moving_is_aborted), TEST(dripping_does_not_help),
 	TEST(what_is_out_of_order_goes_before_anybody_is_aborted),
-	TEST(control_segments_have_a_reserve), TEST(what_a_handshake_promised_is_kept))
+	TEST(control_segments_have_a_reserve), TEST(what_a_handshake_promised_is_kept),
+	TEST(a_handshakes_challenge_has_a_scaled_window))
