@@ -331,6 +331,14 @@ static inline void tcp_unhold(struct tcp *t, uint32_t n)
 // Frees and uncharges every mbuf of 'q'.
 void tcp_queue_drop(struct tcp *t, struct tcp_queue *q);
 
+// The window field for 'bytes' (RFC 7323, 2.3). Rounded up: down would take back some of what was promised.
+static inline uint16_t tcp_window_field(uint32_t bytes, uint8_t scale)
+{
+	uint32_t field = (bytes + (1u << scale) - 1) >> scale;
+
+	return (uint16_t)(field < UINT16_MAX ? field : UINT16_MAX);
+}
+
 // The window that a SYN announces, never scaled; and with a cookie, of which nothing is kept: as little as any
 // connection is granted at any time.
 uint16_t tcp_syn_window(const struct tcp *t);

@@ -81,7 +81,8 @@ static uint8_t *put_sack(struct tcp_conn *c, uint8_t *p)
 static uint16_t announce(struct tcp_conn *c)
 {
 	bool is_shared;
-	uint32_t edge = tcp_window_edge(c, &is_shared), window, threshold = c->window_size / 2;
+	uint32_t edge = tcp_window_edge(c, &is_shared), threshold = c->window_size / 2;
+	uint16_t window;
 
 	if (is_shared)
 		stat_inc(&c->tcp->stats->tcp_share_windows);
@@ -90,12 +91,9 @@ static uint16_t announce(struct tcp_conn *c)
 		threshold = c->mss;
 	if (edge - c->rcv_adv < threshold)
 		edge = c->rcv_adv;
-	// Rounded up: down would take back some of what was promised.
-	window = (edge - c->rcv_nxt + (1u << c->receive_scale) - 1) >> c->receive_scale;
-	if (window > UINT16_MAX)
-		window = UINT16_MAX;
-	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + (window << c->receive_scale));
-	return (uint16_t)window;
+	window = tcp_window_field(edge - c->rcv_nxt, c->receive_scale);
+	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + ((uint32_t)window << c->receive_scale));
+	return window;
 }
 
 static void send_segment(

@@ -230,8 +230,7 @@ static void challenge(struct tcp *t, const struct tcp_syn *s, uint64_t now_us)
 	struct ip_endpoint local = local_of(s), remote = remote_of(s);
 	uint8_t options[TCP_TIMESTAMP_LEN], *end = options;
 	uint8_t scale = s->flags & SYN_SCALE ? t->receive_scale : 0;
-	// Rounded up: not less than was promised.
-	uint16_t window = (uint16_t)((s->window + (1u << scale) - 1) >> scale);
+	uint16_t window = tcp_window_field(s->window, scale);
 
 	if (!tcp_challenge_allowed(t, now_us))
 		return;

@@ -182,7 +182,7 @@ void tcp_time_wait_add(struct tcp_conn *c, uint64_t now_us)
 	tw->rcv_nxt = c->rcv_nxt;
 	tw->ts_recent = c->ts_recent;
 	tw->has_timestamp = c->flags & TCP_F_TIMESTAMP;
-	tw->window = (uint16_t)((c->rcv_adv - c->rcv_nxt) >> c->receive_scale);
+	tw->window = tcp_window_field(c->rcv_adv - c->rcv_nxt, c->receive_scale);
 	bucket = bucket_of(t, &c->stream.local, &c->stream.remote);
 	tw->next = *bucket;
 	*bucket = place_of(t, tw);
