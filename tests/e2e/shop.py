@@ -1,10 +1,13 @@
 """The configuration that most end-to-end tests run: a small shop behind one Gateway."""
 
+import os
 import pathlib
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+# Workers divide it: with more of them each has what a single one would have.
+MEMORY = f"{200 * int(os.environ.get('WORKERS', '1'))}Mi"
 SERVICES = {"checkout": 1, "inventory": 2, "payment": 3}  # the tens of their addresses in 10.77.2.0/24
 
 APPLIANCE = """\
@@ -162,7 +165,7 @@ endpoints:
 
 
 def write(
-    directory, core, external="af_xdp", memory="200Mi", hugepages="prefer", drain="3s", spec="", replace=(), certificates=()
+    directory, core, external="af_xdp", memory=MEMORY, hugepages="prefer", drain="3s", spec="", replace=(), certificates=()
 ):
     """Writes the configuration to 'directory'; 'spec' is more of the Appliance, 'replace' maps file names to other texts,
     'certificates' lists further (name, host...) to make. Each stop takes a third of 'drain'."""
