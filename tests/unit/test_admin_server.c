@@ -363,15 +363,24 @@ static void an_answer_can_go_on_and_the_next_command_waits(void)
 	rig_fini(&r);
 }
 
+// A rig with a client that has asked for a thousand lines; returns the client.
+static int begin_stream(struct rig *r)
+{
+	int fd;
+
+	rig_init(r);
+	fd = client(r);
+	say(r, fd, "stream 1000\n");
+	return fd;
+}
+
 static void a_client_that_does_not_read_holds_its_stream_back_and_is_closed_in_time(void)
 {
 	struct rig r;
 	unsigned left;
 	int fd;
 
-	rig_init(&r);
-	fd = client(&r);
-	say(&r, fd, "stream 1000\n");
+	fd = begin_stream(&r);
 	do {
 		left = r.n_pieces;
 		admin_server_run(r.server, loop_now_us());
@@ -391,9 +400,7 @@ static void a_client_that_ends_its_side_ends_its_stream(void)
 	struct rig r;
 	int fd;
 
-	rig_init(&r);
-	fd = client(&r);
-	say(&r, fd, "stream 1000\n");
+	fd = begin_stream(&r);
 	admin_server_run(r.server, loop_now_us());
 	take(fd, tail);
 	turn(&r);
@@ -414,9 +421,7 @@ static void a_client_that_is_gone_cancels_its_stream(void)
 	struct rig r;
 	int fd;
 
-	rig_init(&r);
-	fd = client(&r);
-	say(&r, fd, "stream 1000\n");
+	fd = begin_stream(&r);
 	admin_server_run(r.server, loop_now_us());
 	close(fd); // with bytes unread
 	turn(&r);
@@ -434,9 +439,7 @@ static void streams_are_completed_before_the_gateway_ends(void)
 	struct rig r;
 	int fd;
 
-	rig_init(&r);
-	fd = client(&r);
-	say(&r, fd, "stream 1000\n");
+	fd = begin_stream(&r);
 	admin_server_finish_streams(r.server, loop_now_us());
 	take(fd, tail);
 	assert_string_equal(tail, "0000 1000 left\n");
