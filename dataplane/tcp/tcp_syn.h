@@ -48,8 +48,7 @@ struct tcp_handshake {
 	uint32_t irs;
 	struct tcp_options opt; // the peer's, as its SYN had them
 	uint16_t mtu;
-	uint16_t
-		window; // that the SYN-ACK promises; what was promised is not taken back (RFC 9293, 3.8.6)
+	uint16_t window;    // that the SYN-ACK promises for good (RFC 9293, 3.8.6)
 	uint8_t n_repeated; // SYN-ACKs besides the first
 	uint64_t sent_us;   // of the SYN-ACK, for the round trip; 0: not known
 };
