@@ -1,13 +1,11 @@
 """The configuration that most end-to-end tests run: a small shop behind one Gateway."""
 
-import os
 import pathlib
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# Workers divide it: with more of them each has what a single one would have.
-MEMORY = f"{200 * int(os.environ.get('WORKERS', '1'))}Mi"
+MEMORY = "200Mi"
 SERVICES = {"checkout": 1, "inventory": 2, "payment": 3}  # the tens of their addresses in 10.77.2.0/24
 
 APPLIANCE = """\

@@ -29,10 +29,11 @@ class TapClient(Client):
         return super().curl(url, *to, *arguments, namespace="gw", **options)
 
 
-def write_config(directory, core, offloads, memory="200Mi"):
+def write_config(directory, core, offloads):
     external = shop.EXTERNAL["tap"] + f"\n      offloads: {offloads}"
     appliance = shop.APPLIANCE.format(run=directory, core=core, external=external, hugepages="prefer")
-    appliance = appliance.replace("[10.77.1.254/24]", '[10.77.1.254/24, "fd77:1::254/64"]').replace("200Mi", memory)
+    appliance = appliance.replace("[10.77.1.254/24]", '[10.77.1.254/24, "fd77:1::254/64"]')
+    appliance = appliance.replace("200Mi", "256Mi")  # a TAP port has a queue for each worker
     shop.write(directory / "config", core, replace={"appliance.yaml": appliance})
 
 
@@ -105,7 +106,7 @@ def test_megabytes_arrive_whole_in_both_directions(gateway, tmp_path, family, sc
 def test_without_rss_two_queues_are_steered_in_software(lab, services, tmp_path):
     """The kernel chooses the queue of a TAP device by a rule of its own."""
     cores = cores_of_workers(2)
-    write_config(tmp_path, cores, "auto", memory="256Mi")
+    write_config(tmp_path, cores, "auto")
     gateway = start(Gateway(tmp_path, cores))
     try:
         assert port(gateway)["queues"] == 2
