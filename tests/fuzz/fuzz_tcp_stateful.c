@@ -326,6 +326,8 @@ static void note_windows(void)
 
 		if (s == NULL || c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED)
 			continue;
+		if (!(c->flags & TCP_F_IN_TABLE)) // only its owner still has it
+			continue;
 		if (!s->has_allowed || s->iss != c->iss)
 			s->allowed = edge;
 		else
