@@ -174,6 +174,15 @@ uint32_t tcp_window_first(const struct tcp_conn *c)
 	return size < most ? size : most;
 }
 
+// What a SYN announces is not scaled, what follows is: it has to be a number that both can say.
+static uint16_t said_in_both_ways(const struct tcp *t, uint32_t size)
+{
+	uint32_t unit = 1u << t->receive_scale;
+
+	size = (size + unit - 1) / unit * unit;
+	return (uint16_t)(size <= UINT16_MAX ? size : UINT16_MAX / unit * unit);
+}
+
 uint16_t tcp_syn_window(const struct tcp *t)
 {
 	uint32_t most = t->settings.receive_buffer_max, size = UINT16_MAX;
@@ -183,14 +192,14 @@ uint16_t tcp_syn_window(const struct tcp *t)
 		size = SMALL_WINDOW * TCP_DEFAULT_MSS_V6;
 	if (size > share)
 		size = share;
-	return (uint16_t)(size < most ? size : most);
+	return said_in_both_ways(t, size < most ? size : most);
 }
 
 uint16_t tcp_cookie_window(const struct tcp *t)
 {
 	uint32_t most = t->settings.receive_buffer_max, size = SMALL_WINDOW * TCP_DEFAULT_MSS_V6;
 
-	return (uint16_t)(size < most ? size : most);
+	return said_in_both_ways(t, size < most ? size : most);
 }
 
 void tcp_window_grow(struct tcp_conn *c)
