@@ -392,6 +392,7 @@ bool object_read(struct reader *r, const struct object_type *type, const struct 
 			tree_is_null(n) ? "empty" : kind_name(n));
 	for (const struct node *c = n->first; c != NULL; c = c->next) {
 		const struct field *f = NULL;
+		const struct node *first;
 
 		for (unsigned i = 0; i < type->n_fields && f == NULL; i++) {
 			if (tree_key_is(c->key, type->fields[i].name))
@@ -403,6 +404,16 @@ bool object_read(struct reader *r, const struct object_type *type, const struct 
 		}
 		if (tree_is_null(c))
 			continue; // as if it were not there
+		// Whoever looks for the field later finds the first. The same spelling twice was told by the tree.
+		first = tree_get(n, f->name);
+		if (first != c) {
+			if (strcmp(first->key, c->key) != 0)
+				tree_error(r->d, c,
+					"is the same field as %s at line %u; expected it once",
+					first->key, first->key_line);
+			ok = false;
+			continue;
+		}
 		say_status(r, f, c);
 		ok &= read_value(r, f, c, out);
 	}
