@@ -110,9 +110,12 @@ static void add_document(void *arg, const struct node *root)
 	if (strcmp(kind_node->text, "List") == 0) {
 		const struct node *items = tree_get(root, "items");
 
-		for (const struct node *c = items != NULL ? items->first : NULL; c != NULL;
-			c = c->next)
-			add_document(m, c);
+		if (items == NULL || items->kind != NODE_SEQUENCE)
+			tree_field_error(m->d, root, "items", "is %s; expected a list of documents",
+				items == NULL ? "missing" : "no list");
+		else
+			for (const struct node *c = items->first; c != NULL; c = c->next)
+				add_document(m, c);
 		return;
 	}
 	kind = find_kind(m, kind_node);
