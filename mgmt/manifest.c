@@ -214,8 +214,16 @@ static void add_folder(struct manifest *m, const char *path)
 		return;
 	}
 	qsort(names, n, sizeof(*names), compare_texts);
-	for (unsigned i = 0; i < n; i++)
-		add_file(m, names[i]);
+	for (unsigned i = 0; i < n; i++) {
+		struct stat st;
+
+		// A pipe or a device would hold up the thread. (One that is named with --config is asked for.)
+		if (stat(names[i], &st) == 0 && !S_ISREG(st.st_mode))
+			diag_add(m->d, DIAG_ERROR, names[i], 0, 0, NULL,
+				"is not a regular file; expected one, or another name");
+		else
+			add_file(m, names[i]);
+	}
 }
 
 static void add_certificate_folder(struct manifest *m, const char *path, bool is_folder)

@@ -29,10 +29,15 @@ static bool read_pem(struct translation *t, const char *path, struct bytes *out)
 		errno = EINVAL;
 		return false;
 	}
-	text = malloc(MAX_PEM_BYTES);
-	n = text != NULL ? read(fd, text, MAX_PEM_BYTES) : -1;
+	// One byte more than is allowed, so that what is too large is seen to be.
+	text = malloc(MAX_PEM_BYTES + 1);
+	n = text != NULL ? read(fd, text, MAX_PEM_BYTES + 1) : -1;
 	saved = errno;
 	close(fd);
+	if (n > (ssize_t)MAX_PEM_BYTES) {
+		n = -1;
+		saved = EFBIG;
+	}
 	if (n >= 0)
 		*out = bytes_of(region_copy(t->out, text, (size_t)n), (size_t)n);
 	free(text);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char *printed(const struct diag *d)
@@ -247,6 +248,59 @@ static void missing_paths_are_named(void)
 	diag_free(&d);
 }
 
+// A thread that opened it would wait for a writer.
+static void a_pipe_in_the_folder_is_not_waited_for(void)
+{
+	char folder[] = "/tmp/test-config-XXXXXX", pipe_path[64];
+	const char *paths[] = {folder};
+	struct diag *d = diag_new();
+	struct config *c;
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(pipe_path, sizeof(pipe_path), "%s/a.yaml", folder);
+	assert_int_equal(mkfifo(pipe_path, 0600), 0);
+	assert_int_not_equal(config_load(&c, paths, 1, d), 0);
+	assert_int_equal(diag_n_errors(d), 1);
+	unlink(pipe_path);
+	rmdir(folder);
+	diag_free(&d);
+}
+
+// The CAs beyond a limit must not be left out in silence.
+static void a_large_file_of_certificates_is_not_cut(void)
+{
+	char folder[] = "/tmp/test-config-XXXXXX", yaml[64], pem[64];
+	const char *paths[] = {folder};
+	struct diag *d = diag_new();
+	struct config *c;
+	FILE *f;
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(yaml, sizeof(yaml), "%s/a.yaml", folder);
+	snprintf(pem, sizeof(pem), "%s/ca.pem", folder);
+	f = fopen(pem, "w");
+	assert_non_null(f);
+	for (unsigned i = 0; i <= 1u << 20; i++)
+		fputc('\n', f);
+	fclose(f);
+	f = fopen(yaml, "w");
+	assert_non_null(f);
+	fprintf(f,
+		"apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: web}\n"
+		"spec:\n  servers:\n    - port: {number: 443, name: https, protocol: HTTPS}\n"
+		"      hosts: [a.example]\n"
+		"      tls: {mode: MUTUAL, serverCertificate: none, privateKey: none, caCertificates: %s}\n",
+		pem);
+	fclose(f);
+	assert_int_not_equal(config_load(&c, paths, 1, d), 0);
+	assert_int_equal(diag_n_errors(d), 2);
+	assert_non_null(strstr(diag_message(d, diag_n_messages(d) - 1)->text, "File too large"));
+	unlink(yaml);
+	unlink(pem);
+	rmdir(folder);
+	diag_free(&d);
+}
+
 static unsigned n_fixed;
 
 static void count_fixed(void *arg, const char *field, const char *now, const char *wanted)
@@ -286,4 +340,6 @@ TESTS(TEST(demo_listens_where_the_operator_maps_its_ports),
 	TEST(demo_has_the_seeds_limits_and_ejections),
 	TEST(mesh_routes_serve_every_name_of_the_service), TEST(examples_load_without_an_error),
 	TEST(seed_loads_unchanged), TEST(every_mistake_has_its_exact_messages),
-	TEST(missing_paths_are_named), TEST(what_cannot_change_while_running_is_named))
+	TEST(missing_paths_are_named), TEST(a_pipe_in_the_folder_is_not_waited_for),
+	TEST(a_large_file_of_certificates_is_not_cut),
+	TEST(what_cannot_change_while_running_is_named))
