@@ -173,7 +173,11 @@ static void compare_port(const struct fixed *f, unsigned index, const struct app
 	ip_addr_print(&now->gateway, now_text);
 	ip_addr_print(&wanted->gateway, wanted_text);
 	compare_text(f, PORT_FIELD("gateway"), now_text, wanted_text);
+	ip_addr_print(&now->gateway6, now_text);
+	ip_addr_print(&wanted->gateway6, wanted_text);
+	compare_text(f, PORT_FIELD("gateway6"), now_text, wanted_text);
 	compare_number(f, PORT_FIELD("mtu"), now->mtu, wanted->mtu);
+	compare_number(f, PORT_FIELD("vlan"), now->vlan, wanted->vlan);
 	compare_text(f, PORT_FIELD("checksum"), now->checksum, wanted->checksum);
 	compare_text(f, PORT_FIELD("offloads"), now->offloads ? "auto" : "off",
 		wanted->offloads ? "auto" : "off");

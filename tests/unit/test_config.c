@@ -319,6 +319,7 @@ static void what_cannot_change_while_running_is_named(void)
 	struct appliance b = a;
 	char interface_field[] = "ports[0].interface", cores_field[] = "workers.cores";
 	char offloads_field[] = "ports[0].offloads";
+	char vlan_field[] = "ports[0].vlan", gateway6_field[] = "ports[0].gateway6";
 
 	n_fixed = 0;
 	config_each_fixed_change(&a, &b, count_fixed, cores_field);
@@ -334,6 +335,14 @@ static void what_cannot_change_while_running_is_named(void)
 	b.ports[0].offloads = true;
 	config_each_fixed_change(&a, &b, count_fixed, offloads_field);
 	assert_int_equal(n_fixed, 3);
+	b.ports[0].offloads = false;
+	b.ports[0].vlan = 7;
+	config_each_fixed_change(&a, &b, count_fixed, vlan_field);
+	assert_int_equal(n_fixed, 4);
+	b.ports[0].vlan = 0;
+	assert_true(ip_addr_parse("fe80::1", &b.ports[0].gateway6));
+	config_each_fixed_change(&a, &b, count_fixed, gateway6_field);
+	assert_int_equal(n_fixed, 5);
 }
 
 TESTS(TEST(demo_listens_where_the_operator_maps_its_ports),
