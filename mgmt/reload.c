@@ -144,5 +144,10 @@ int reload_run(struct reload *r, uint64_t now_us)
 				strerror(-err));
 		return reject(r, err, &d, reason);
 	}
+	// An empty folder, most likely: nobody wants all listeners closed by that.
+	if (next->appliance->n_ports == 0) {
+		config_free(&next);
+		return reject(r, -EINVAL, &d, "no Appliance with a port in the configuration");
+	}
 	return adopt(r, &next, &d, now_us);
 }

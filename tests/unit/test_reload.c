@@ -51,6 +51,7 @@ static struct config *make_config(const char *version, uint64_t memory_limit)
 
 	c->appliance = calloc(1, sizeof(*c->appliance));
 	c->appliance->memory_limit = memory_limit;
+	c->appliance->n_ports = memory_limit > 0;
 	c->router = calloc(1, sizeof(*c->router));
 	c->router->memory = c->router;
 	c->router->free_memory = free_router_memory;
@@ -230,6 +231,23 @@ static void what_is_fixed_is_compared_with_the_start_and_waits(void)
 	finish(&r, &s);
 }
 
+// As an empty folder is: a volume that is not mounted.
+static void a_configuration_without_ports_changes_nothing(void)
+{
+	struct script s;
+	struct reload r;
+
+	start(&r, &s);
+	s.memory_limit = 0;
+	assert_int_equal(reload_run(&r, 500), -EINVAL);
+	assert_string_equal(r.version, "v1");
+	assert_string_equal(s.current->version, "v1");
+	assert_int_equal(s.n_published, 1);
+	assert_int_equal(r.n_rejected, 1);
+	assert_string_equal(r.rejected_reason, "no Appliance with a port in the configuration");
+	finish(&r, &s);
+}
+
 static void a_first_configuration_that_cannot_be_published_is_freed(void)
 {
 	struct script s = {.publish_error = "no room"};
@@ -250,4 +268,5 @@ TESTS(TEST(a_good_configuration_replaces_the_running_one),
 	TEST(a_snapshot_that_cannot_be_published_changes_nothing),
 	TEST(the_next_good_one_ends_the_rejection), TEST(warnings_of_what_runs_are_kept),
 	TEST(what_is_fixed_is_compared_with_the_start_and_waits),
+	TEST(a_configuration_without_ports_changes_nothing),
 	TEST(a_first_configuration_that_cannot_be_published_is_freed))
