@@ -112,9 +112,30 @@ static int compare_slices(const void *va, const void *vb)
 	return order != 0 ? order : strcmp(a->document.name, b->document.name);
 }
 
+// The metadata's labels are merged over those of the spec (reference 4.2): the first of a key counts.
+static void merge_labels(struct translation *t, struct workload_entry *e)
+{
+	const struct metadata *m = e->document.metadata;
+	unsigned n = 0;
+	struct key_value *all;
+
+	if (e->spec == NULL || m == NULL || m->n_labels == 0)
+		return;
+	all = region_alloc(t->work, (m->n_labels + e->spec->n_labels) * sizeof(*all));
+	for (unsigned i = 0; i < m->n_labels; i++)
+		all[n++] = m->labels[i];
+	for (unsigned i = 0; i < e->spec->n_labels; i++)
+		all[n++] = e->spec->labels[i];
+	e->spec->labels = all;
+	e->spec->n_labels = n;
+}
+
 void translate_backends(struct translation *t)
 {
 	const struct manifest *m = t->m;
+
+	for (unsigned i = 0; i < m->of[KIND_WORKLOAD_ENTRY].n; i++)
+		merge_labels(t, (struct workload_entry *)m->of[KIND_WORKLOAD_ENTRY].at[i]);
 
 	for (unsigned i = 0; i < m->of[KIND_SERVICE].n; i++) {
 		const struct service *s = (struct service *)m->of[KIND_SERVICE].at[i];
@@ -265,8 +286,7 @@ static void add_workload(struct endpoint_list *list, const struct workload *w, s
 			list, w->address, (uint32_t)number, w->weight, true, labels, namespace);
 }
 
-// WorkloadEntries of the namespace that a selector picks. Their metadata's labels count, else
-// those of the spec.
+// WorkloadEntries of the namespace that a selector picks.
 static void add_selected(struct endpoint_list *list, const struct backend *b,
 	const struct key_value *selector, unsigned n_selector, const struct backend_port *port,
 	struct labels subset)
@@ -276,12 +296,11 @@ static void add_selected(struct endpoint_list *list, const struct backend *b,
 	for (unsigned i = 0; n_selector > 0 && i < m->of[KIND_WORKLOAD_ENTRY].n; i++) {
 		const struct workload_entry *e =
 			(struct workload_entry *)m->of[KIND_WORKLOAD_ENTRY].at[i];
-		struct labels labels = document_labels(&e->document);
+		struct labels labels;
 
 		if (e->spec == NULL || strcmp(e->document.namespace, b->namespace) != 0)
 			continue;
-		if (labels.n == 0)
-			labels = (struct labels){e->spec->labels, e->spec->n_labels};
+		labels = (struct labels){e->spec->labels, e->spec->n_labels};
 		if (key_values_include(labels.at, labels.n, selector, n_selector))
 			add_workload(list, e->spec, labels, port, subset, b->namespace);
 	}

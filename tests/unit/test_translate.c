@@ -778,9 +778,17 @@ static void service_entry_ports_go_from_endpoint_to_target_to_number(void)
 		"  resolution: STATIC\n"
 		"  workloadSelector: {labels: {app: vm}}\n"
 		"---\napiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm1}\n"
-		"spec: {address: 192.0.2.3, labels: {app: vm}}\n" ROUTES("a", "[\"*\"]", "[web]",
-			"    - match: [{uri: {prefix: /a}}]\n" TO("ext.example") "    -\n" TO(
-				"vms.example")));
+		"spec: {address: 192.0.2.3, labels: {app: vm}}\n"
+		"---\napiVersion: networking.istio.io/v1\nkind: WorkloadEntry\n"
+		"metadata: {name: vm2, labels: {version: v2, app: vm}}\n"
+		"spec: {address: 192.0.2.4, labels: {zone: a, version: v1}}\n"
+		"---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: vms}\n"
+		"spec: {host: vms.example, subsets: [{name: two, labels: {version: v2, zone: a}}]}\n" ROUTES(
+			"a", "[\"*\"]", "[web]",
+			"    - match: [{uri: {prefix: /a}}]\n" TO(
+				"ext.example") "    - match: [{uri: {prefix: /b}}]\n"
+					       "      route: [{destination: {host: vms.example, subset: two}}]\n"
+					       "    -\n" TO("vms.example")));
 	const struct cluster_config *c = cluster(&r, "outbound|80||ext.example");
 
 	assert_int_equal(c->n_endpoints, 2);
@@ -788,7 +796,7 @@ static void service_entry_ports_go_from_endpoint_to_target_to_number(void)
 	assert_int_equal(c->endpoints[1].address.port, 9090);
 	assert_int_equal(c->endpoints[1].weight, 5);
 	c = cluster(&r, "outbound|80||vms.example");
-	assert_int_equal(c->n_endpoints, 1);
+	assert_int_equal(c->n_endpoints, 2);
 	assert_int_equal(c->endpoints[0].address.port, 80);
 	rig_done(&r);
 }
