@@ -119,6 +119,17 @@ static void check_https(struct diag *d, const struct server *s)
 	check_ciphers(d, tls);
 }
 
+static bool has_certificates(const struct server_tls *tls)
+{
+	static const char *const fields[] = {"mode", "credentialName", "credentialNames",
+		"serverCertificate", "privateKey", "caCertificates", "tlsCertificates"};
+	bool has = false;
+
+	for (size_t i = 0; i < COUNT_OF(fields); i++)
+		has |= object_has(tls, fields[i]);
+	return has;
+}
+
 static void check_server(struct diag *d, const struct server *s)
 {
 	const struct node *hosts = object_get(s, "hosts");
@@ -140,7 +151,7 @@ static void check_server(struct diag *d, const struct server *s)
 	switch (s->port->protocol) {
 	case PROTOCOL_HTTPS: check_https(d, s); break;
 	case PROTOCOL_HTTP:
-		if (s->tls != NULL && (object_has(s->tls, "mode") || s->tls->credential[0] != '\0'))
+		if (has_certificates(s->tls))
 			tree_field_error(d, s->node, "tls",
 				"has certificates with protocol %s; expected only httpsRedirect, or protocol HTTPS",
 				object_get(s->port, "protocol")->text);
