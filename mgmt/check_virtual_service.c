@@ -169,14 +169,31 @@ void check_retry(const struct manifest *m, const struct http_retry *r)
 		retry_on_parse(r->retry_on, &unused, say_unknown_word, &c);
 }
 
+// Paths and hosts that go into a head as they are.
+static void check_words(
+	struct diag *d, const void *object, const char *const *fields, unsigned n_fields)
+{
+	for (unsigned i = 0; i < n_fields; i++) {
+		const struct node *n = object_get(object, fields[i]);
+		bool good = true;
+
+		for (const char *c = n != NULL ? n->text : ""; *c != '\0'; c++)
+			good &= (unsigned char)*c > 0x20 && *c != 0x7f;
+		if (!good)
+			tree_error(d, n, "has a space or a line break; expected one word");
+	}
+}
+
 static void check_redirect(struct diag *d, const struct http_route *h)
 {
+	static const char *const words[] = {"uri", "prefixRewrite", "authority"};
 	const struct http_redirect *r = h->redirect;
 	static const uint32_t codes[] = {301, 302, 303, 307, 308};
 	bool known = false;
 
 	if (r == NULL)
 		return;
+	check_words(d, r, words, COUNT_OF(words));
 	for (size_t i = 0; i < COUNT_OF(codes); i++)
 		known |= r->code == codes[i];
 	if (object_has(r, "redirectCode") && !known)
@@ -238,6 +255,7 @@ static void check_destinations(struct diag *d, const struct http_route *h)
 
 static void check_route(const struct manifest *m, const struct http_route *h)
 {
+	static const char *const rewritten[] = {"uri", "authority"};
 	struct diag *d = m->d;
 	unsigned n_actions = object_has(h, "route") + (h->redirect != NULL) + (h->direct != NULL)
 		+ object_has(h, "delegate");
@@ -258,6 +276,7 @@ static void check_route(const struct manifest *m, const struct http_route *h)
 		&& !object_has(h->rewrite, "authority")
 		&& !object_has(h->rewrite, "uriRegexRewrite"))
 		tree_field_error(d, h->node, "rewrite", "is empty; expected uri or authority");
+	check_words(d, h->rewrite, rewritten, COUNT_OF(rewritten));
 	for (unsigned i = 0; i < h->n_matches; i++)
 		check_match(m, &h->matches[i]);
 	check_destinations(d, h);
