@@ -270,6 +270,24 @@ uint16_t bound_port(const struct translation *t, uint32_t server_number)
 {
 	const struct manifest *m = t->m;
 
+static uint16_t target_port(const struct translation *t, const struct node *target, uint32_t port)
+{
+	uint64_t number;
+
+	if (target == NULL)
+		return (uint16_t)port;
+	if (target->kind == NODE_SCALAR && number_parse(target->text, &number) && number > 0
+		&& number <= 65535)
+		return (uint16_t)number;
+	if (target->kind == NODE_SCALAR && !number_parse(target->text, &number))
+		tree_warning(t->d, target,
+			"\"%s\" names a port of a container, which is not known here; %u is bound",
+			target->text, port);
+	else
+		tree_error(t->d, target, "is not a port; expected 1 to 65535");
+	return (uint16_t)port;
+}
+
 	for (unsigned i = 0; i < m->of[KIND_ISTIO_OPERATOR].n; i++) {
 		const struct istio_operator *o =
 			(struct istio_operator *)m->of[KIND_ISTIO_OPERATOR].at[i];
@@ -291,13 +309,9 @@ uint16_t bound_port(const struct translation *t, uint32_t server_number)
 							       : (uint16_t)server_number;
 			for (unsigned p = 0; p < og->k8s->service->n_ports; p++) {
 				const struct operator_port *port = &og->k8s->service->ports[p];
-				uint64_t target = port->port;
 
-				if (port->port != server_number)
-					continue;
-				if (port->target_port != NULL)
-					number_parse(port->target_port->text, &target);
-				return (uint16_t)target;
+				if (port->port == server_number)
+					return target_port(t, port->target_port, port->port);
 			}
 		}
 	}
@@ -311,13 +325,10 @@ uint16_t bound_port(const struct translation *t, uint32_t server_number)
 				t->labels, t->n_labels, s->spec->selector, s->spec->n_selector))
 			continue;
 		for (unsigned p = 0; p < s->spec->n_ports; p++) {
-			uint64_t target = s->spec->ports[p].port;
+			const struct service_port *port = &s->spec->ports[p];
 
-			if (s->spec->ports[p].port != server_number)
-				continue;
-			if (s->spec->ports[p].target_port != NULL)
-				number_parse(s->spec->ports[p].target_port->text, &target);
-			return (uint16_t)target;
+			if (port->port == server_number)
+				return target_port(t, port->target_port, port->port);
 		}
 	}
 	return (uint16_t)server_number;
