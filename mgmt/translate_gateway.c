@@ -349,18 +349,33 @@ static struct listener_builder *take_listener(
 	struct gateway_builder *b, const struct server *s, uint16_t port)
 {
 	struct translation *t = b->t;
+// The address in the one spelling that is compared; "" for that of every address of ours.
+static const char *bind_of(struct translation *t, const struct server *s)
+{
+	char text[IP_ENDPOINT_TEXT_SIZE] = "";
+	struct ip_addr address;
+
+	if (!ip_addr_parse(s->bind, &address))
+		return "";
+	ip_addr_print(&address, text);
+	return strcmp(text, "0.0.0.0") == 0 || strcmp(text, "::") == 0
+		? ""
+		: region_strdup(t->out, text);
+}
+
 	struct listener_builder *l;
 
 	for (unsigned i = 0; i < b->n_listeners; i++) {
 		l = &b->listeners[i];
-		if (l->port == port && strcmp(l->bind, s->bind) == 0)
+	const char *bind = bind_of(t, s);
+		if (l->port == port && strcmp(l->bind, bind) == 0)
 			return l;
 	}
 	b->listeners = region_grow(t->work, b->listeners, b->n_listeners, sizeof(*b->listeners));
 	l = &b->listeners[b->n_listeners++];
-	*l = (struct listener_builder){.name = region_printf(t->out, "%s_%u",
-					       s->bind[0] != '\0' ? s->bind : "0.0.0.0", port),
-		.bind = s->bind,
+	*l = (struct listener_builder){
+		.name = region_printf(t->out, "%s_%u", bind[0] != '\0' ? bind : "0.0.0.0", port),
+		.bind = bind,
 		.port = port,
 		.tls = s->port->protocol == PROTOCOL_HTTPS,
 		.first = s};
@@ -434,7 +449,7 @@ static void add_server(struct gateway_builder *b, const struct gateway *g, const
 			? l->tables[0]
 			: add_chain(b, l, s,
 				region_printf(t->out, "http.%u%s%s", port,
-					s->bind[0] != '\0' ? "." : "", s->bind));
+					l->bind[0] != '\0' ? "." : "", l->bind));
 		binding.redirect = s->tls != NULL && s->tls->https_redirect;
 	}
 	bind_server(t, &binding);

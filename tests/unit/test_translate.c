@@ -216,6 +216,22 @@ static void plain_servers_of_several_gateways_share_a_table(void)
 
 // Reference 1.6: what one HTTPS server answers another one on the same port does not know.
 static void tls_servers_have_their_own_tables(void)
+static void servers_bound_to_every_address_share_a_listener(void)
+{
+	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY("web",
+		HTTP_SERVER(
+			"[a.example]") "    - {port: {number: 80, name: v4, protocol: HTTP}, bind: 0.0.0.0, hosts: [b.example]}\n"
+				       "    - {port: {number: 80, name: v6, protocol: HTTP}, bind: \"::\", hosts: [c.example]}\n"
+				       "    - {port: {number: 80, name: one, protocol: HTTP}, bind: 192.0.2.1, hosts: [d.example]}\n"));
+
+	assert_int_equal(r.router->n_listeners, 2);
+	assert_string_equal(r.router->listeners[0].name, "0.0.0.0_80");
+	assert_string_equal(r.router->listeners[1].name, "192.0.2.1_80");
+	assert_string_equal(r.router->route_tables[0].name, "http.80");
+	assert_string_equal(r.router->route_tables[1].name, "http.80.192.0.2.1");
+	rig_done(&r);
+}
+
 {
 	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY("web",
 		"    - port: {number: 443, name: a, protocol: HTTPS}\n"
@@ -930,3 +946,4 @@ TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_
 	TEST(keepalive_is_the_policys_or_the_meshs), TEST(mesh_config_of_a_config_map_counts),
 	TEST(pings_are_sent_as_rule_and_appliance_say),
 	TEST(endpoints_speak_what_policy_or_port_says), TEST(same_input_has_the_same_version))
+	TEST(servers_bound_to_every_address_share_a_listener),
