@@ -57,6 +57,7 @@ struct translation {
 	unsigned n_slices;
 	struct wanted_cluster *clusters;
 	unsigned n_clusters;
+	const char **rule_hosts; // complete, of each DestinationRule
 	unsigned *cluster_index; // hash table of 'clusters' by name, plus 1; 0: free
 	unsigned cluster_index_size;
 };

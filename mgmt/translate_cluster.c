@@ -95,21 +95,39 @@ static bool is_more_specific(const char *host, const char *than)
 	return strlen(host) > strlen(than);
 }
 
-static void find_rules(const struct translation *t, const struct backend *b, struct rule_set *set)
+// Completed once: for each cluster anew they would take more memory than all else.
+static void complete_rule_hosts(struct translation *t)
 {
 	const struct manifest *m = t->m;
+	unsigned n = m->of[KIND_DESTINATION_RULE].n;
+
+	t->rule_hosts = region_alloc(t->work, (n + 1) * sizeof(*t->rule_hosts));
+	for (unsigned i = 0; i < n; i++) {
+		const struct destination_rule *r =
+			(struct destination_rule *)m->of[KIND_DESTINATION_RULE].at[i];
+
+		if (r->spec != NULL)
+			t->rule_hosts[i] =
+				host_complete(t->work, r->spec->host, r->document.namespace);
+	}
+}
+
+static void find_rules(struct translation *t, const struct backend *b, struct rule_set *set)
+{
+	const struct manifest *m = t->m;
+
+	if (t->rule_hosts == NULL)
+		complete_rule_hosts(t);
 
 	*set = (struct rule_set){0};
 	for (unsigned level = 0; level < RULE_N_LEVELS && set->n == 0; level++) {
 		for (unsigned i = 0; i < m->of[KIND_DESTINATION_RULE].n; i++) {
 			const struct destination_rule *r =
 				(struct destination_rule *)m->of[KIND_DESTINATION_RULE].at[i];
-			const char *host;
+			const char *host = t->rule_hosts[i];
 
-			if (r->spec == NULL || !rule_is_in_level(t, r, b, (enum rule_level)level))
-				continue;
-			host = host_complete(t->work, r->spec->host, r->document.namespace);
-			if (!host_covers(host, b->host))
+			if (r->spec == NULL || !host_covers(host, b->host)
+				|| !rule_is_in_level(t, r, b, (enum rule_level)level))
 				continue;
 			if (is_more_specific(host, set->host)) {
 				set->n = 0;

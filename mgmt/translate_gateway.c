@@ -96,15 +96,30 @@ static void add_routes(struct translation *t, struct host_builder *h, const stru
 
 // --- binding (1.7)
 
-// True if the host "[namespace/]name" of a server takes VirtualServices of 'namespace'; '*name'
-// is the name alone.
+struct binding {
+	const struct gateway *gateway;
+	const char *name; // "namespace/name" of the Gateway
+	const struct server *server;
+	const char **hosts; // of the server: lower case, without namespace
+	struct table_builder *table;
+	bool redirect;
+};
+
+// Without its namespace.
+static const char *server_host_name(const char *host)
+{
+	const char *slash = strchr(host, '/');
+
+	return slash != NULL ? slash + 1 : host;
+}
+
+// True if the host "[namespace/]name" of a server takes VirtualServices of 'namespace'.
 static bool server_host_takes(
-	const char *host, const char *gateway_namespace, const char *namespace, const char **name)
+	const char *host, const char *gateway_namespace, const char *namespace)
 {
 	const char *slash = strchr(host, '/');
 	size_t len;
 
-	*name = slash != NULL ? slash + 1 : host;
 	if (slash == NULL)
 		return true;
 	len = (size_t)(slash - host);
@@ -116,15 +131,15 @@ static bool server_host_takes(
 }
 
 static bool names_gateway(
-	struct translation *t, const struct virtual_service *vs, const char *gateway)
+	struct translation *t, const struct virtual_service *vs, const struct binding *b)
 {
 	for (unsigned i = 0; i < vs->spec->n_gateways; i++) {
-		if (strcmp(vs->spec->gateways[i], "mesh") == 0)
+		const char *text = vs->spec->gateways[i];
+
+		// Every form of a reference has the name in it; few have to be completed.
+		if (strcmp(text, "mesh") == 0 || strstr(text, b->gateway->document.name) == NULL)
 			continue;
-		if (strcmp(gateway_reference(
-				   t->work, vs->spec->gateways[i], vs->document.namespace),
-			    gateway)
-			== 0)
+		if (strcmp(gateway_reference(t->work, text, vs->document.namespace), b->name) == 0)
 			return true;
 	}
 	return false;
@@ -136,24 +151,15 @@ static bool is_visible(const struct translation *t, const struct virtual_service
 		t->appliance->namespace);
 }
 
-struct binding {
-	const struct gateway *gateway;
-	const struct server *server;
-	struct table_builder *table;
-	bool redirect;
-};
-
 // For each pair in which one host covers the other, the more specific one gets the routes.
 static void bind_virtual_service(
 	struct translation *t, const struct binding *b, const struct virtual_service *vs)
 {
 	struct route_place place = {
-		.gateway = region_printf(t->work, "%s/%s", b->gateway->document.namespace,
-			b->gateway->document.name),
+		.gateway = b->name,
 		.server_port = b->server->port->number,
 	};
-	const char **bound = region_alloc(
-		t->work, (b->server->n_hosts * vs->spec->n_hosts + 1) * sizeof(*bound));
+	const char **bound = NULL;
 	unsigned n_bound = 0;
 	struct routes routes = {0};
 
@@ -163,13 +169,12 @@ static void bind_virtual_service(
 
 		for (unsigned s = 0; s < b->server->n_hosts; s++) {
 			struct host_builder *h;
-			const char *name, *domain;
+			const char *name = b->hosts[s], *domain;
 			bool again = false;
 
 			if (!server_host_takes(b->server->hosts[s], b->gateway->document.namespace,
-				    vs->document.namespace, &name))
+				    vs->document.namespace))
 				continue;
-			name = region_lower(t->work, name);
 			domain = host_covers(name, own)  ? own
 				: host_covers(own, name) ? name
 							 : NULL;
@@ -179,6 +184,7 @@ static void bind_virtual_service(
 				continue;
 			if (n_bound == 0)
 				routes = translate_routes(t, vs, &place);
+			bound = region_grow(t->work, bound, n_bound, sizeof(*bound));
 			bound[n_bound++] = domain;
 			h = take_host(t, b->table, domain);
 			h->require_tls |= b->redirect;
@@ -190,14 +196,12 @@ static void bind_virtual_service(
 static void bind_server(struct translation *t, const struct binding *b)
 {
 	const struct manifest *m = t->m;
-	const char *gateway = region_printf(
-		t->work, "%s/%s", b->gateway->document.namespace, b->gateway->document.name);
 
 	for (unsigned i = 0; i < m->of[KIND_VIRTUAL_SERVICE].n; i++) {
 		const struct virtual_service *vs =
 			(struct virtual_service *)m->of[KIND_VIRTUAL_SERVICE].at[i];
 
-		if (vs->spec != NULL && is_visible(t, vs) && names_gateway(t, vs, gateway))
+		if (vs->spec != NULL && is_visible(t, vs) && names_gateway(t, vs, b))
 			bind_virtual_service(t, b, vs);
 	}
 	// 1.9: hosts without a VirtualService are redirected too.
@@ -266,10 +270,6 @@ static void add_mesh_routes(struct translation *t, struct table_builder *table)
 
 // --- listeners
 
-uint16_t bound_port(const struct translation *t, uint32_t server_number)
-{
-	const struct manifest *m = t->m;
-
 static uint16_t target_port(const struct translation *t, const struct node *target, uint32_t port)
 {
 	uint64_t number;
@@ -287,6 +287,10 @@ static uint16_t target_port(const struct translation *t, const struct node *targ
 		tree_error(t->d, target, "is not a port; expected 1 to 65535");
 	return (uint16_t)port;
 }
+
+uint16_t bound_port(const struct translation *t, uint32_t server_number)
+{
+	const struct manifest *m = t->m;
 
 	for (unsigned i = 0; i < m->of[KIND_ISTIO_OPERATOR].n; i++) {
 		const struct istio_operator *o =
@@ -345,10 +349,6 @@ static bool is_served(const struct server *s)
 	return s->port->protocol == PROTOCOL_HTTPS && s->tls != NULL && tls_mode_ends(s->tls->mode);
 }
 
-static struct listener_builder *take_listener(
-	struct gateway_builder *b, const struct server *s, uint16_t port)
-{
-	struct translation *t = b->t;
 // The address in the one spelling that is compared; "" for that of every address of ours.
 static const char *bind_of(struct translation *t, const struct server *s)
 {
@@ -363,11 +363,15 @@ static const char *bind_of(struct translation *t, const struct server *s)
 		: region_strdup(t->out, text);
 }
 
+static struct listener_builder *take_listener(
+	struct gateway_builder *b, const struct server *s, uint16_t port)
+{
+	struct translation *t = b->t;
+	const char *bind = bind_of(t, s);
 	struct listener_builder *l;
 
 	for (unsigned i = 0; i < b->n_listeners; i++) {
 		l = &b->listeners[i];
-	const char *bind = bind_of(t, s);
 		if (l->port == port && strcmp(l->bind, bind) == 0)
 			return l;
 	}
@@ -429,8 +433,13 @@ static void add_server(struct gateway_builder *b, const struct gateway *g, const
 	struct translation *t = b->t;
 	uint16_t port = bound_port(t, s->port->number);
 	struct listener_builder *l = take_listener(b, s, port);
-	struct binding binding = {.gateway = g, .server = s};
+	struct binding binding = {.gateway = g,
+		.name = region_printf(t->work, "%s/%s", g->document.namespace, g->document.name),
+		.server = s,
+		.hosts = region_alloc(t->work, s->n_hosts * sizeof(*binding.hosts))};
 
+	for (unsigned i = 0; i < s->n_hosts; i++)
+		binding.hosts[i] = region_lower(t->work, server_host_name(s->hosts[i]));
 	if (l->tls != (s->port->protocol == PROTOCOL_HTTPS)) {
 		tree_field_warning(t->d, s->node, "port",
 			"port %u already speaks %s (%s:%u); the server is left out", port,

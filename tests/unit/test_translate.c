@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 // --- a rig: documents as text, the configuration they come to
@@ -215,7 +216,6 @@ static void plain_servers_of_several_gateways_share_a_table(void)
 }
 
 // Reference 1.6: what one HTTPS server answers another one on the same port does not know.
-static void tls_servers_have_their_own_tables(void)
 static void servers_bound_to_every_address_share_a_listener(void)
 {
 	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY("web",
@@ -232,6 +232,7 @@ static void servers_bound_to_every_address_share_a_listener(void)
 	rig_done(&r);
 }
 
+static void tls_servers_have_their_own_tables(void)
 {
 	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY("web",
 		"    - port: {number: 443, name: a, protocol: HTTPS}\n"
@@ -814,7 +815,62 @@ static void service_entry_ports_go_from_endpoint_to_target_to_number(void)
 	c = cluster(&r, "outbound|80||vms.example");
 	assert_int_equal(c->n_endpoints, 2);
 	assert_int_equal(c->endpoints[0].address.port, 80);
+	// The metadata's labels are merged over those of the spec.
+	c = cluster(&r, "outbound|80|two|vms.example");
+	assert_int_equal(c->n_endpoints, 1);
 	rig_done(&r);
+}
+
+// --- many objects
+
+static char *print_many(unsigned n)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *to = open_memstream(&text, &len);
+
+	fputs(APPLIANCE "spec: {}\n" GATEWAY("web", ""), to);
+	fputs("    - port: {number: 80, name: http, protocol: HTTP}\n      hosts:\n", to);
+	for (unsigned i = 0; i < n; i++)
+		fprintf(to, "        - shop-%u.example\n", i);
+	for (unsigned i = 0; i < n; i++)
+		fprintf(to,
+			"---\napiVersion: v1\nkind: Service\nmetadata: {name: api-%u}\n"
+			"spec: {ports: [{name: http, port: 80}]}\n"
+			"---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\n"
+			"metadata: {name: api-%u}\nspec: {host: api-%u, subsets: [{name: v1}]}\n"
+			"---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: own-%u}\n"
+			"spec: {servers: [{port: {number: 81, name: http, protocol: HTTP}, hosts: [\"*\"]}]}\n"
+			"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n"
+			"metadata: {name: shop-%u}\nspec:\n  hosts: [shop-%u.example]\n"
+			"  gateways: [web, own-%u]\n"
+			"  http: [{route: [{destination: {host: api-%u, subset: v1}}]}]\n",
+			i, i, i, i, i, i, i, i);
+	fclose(to);
+	return text;
+}
+
+static long peak_kib(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_maxrss;
+}
+
+// What is kept for each pair of objects would be some 300 MiB here.
+static void memory_grows_with_the_objects_not_with_their_pairs(void)
+{
+	char *text = print_many(1500);
+	long before = peak_kib();
+	struct rig r = rig_load(text);
+
+	assert_int_equal(r.router->n_clusters, 1500);
+	assert_int_equal(r.router->route_tables[0].n_hosts, 1500);
+	assert_int_equal(r.router->route_tables[1].n_hosts, 1500);
+	assert_true(peak_kib() - before < 96 * 1024);
+	rig_done(&r);
+	free(text);
 }
 
 // --- mesh
@@ -923,6 +979,7 @@ static void same_input_has_the_same_version(void)
 TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_the_ports),
 	TEST(tls_servers_share_a_port_by_name), TEST(plain_and_tls_on_one_port_keep_the_first),
 	TEST(plain_servers_of_several_gateways_share_a_table),
+	TEST(servers_bound_to_every_address_share_a_listener),
 	TEST(tls_servers_have_their_own_tables),
 	TEST(every_listener_takes_a_proxy_header_if_the_mesh_says_so),
 	TEST(servers_that_pass_tls_on_are_not_served),
@@ -943,7 +1000,7 @@ TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_
 	TEST(endpoints_are_joined_by_port_name_and_counted_once),
 	TEST(subsets_take_endpoints_by_their_pods_labels),
 	TEST(service_entry_ports_go_from_endpoint_to_target_to_number),
-	TEST(keepalive_is_the_policys_or_the_meshs), TEST(mesh_config_of_a_config_map_counts),
-	TEST(pings_are_sent_as_rule_and_appliance_say),
+	TEST(keepalive_is_the_policys_or_the_meshs),
+	TEST(memory_grows_with_the_objects_not_with_their_pairs),
+	TEST(mesh_config_of_a_config_map_counts), TEST(pings_are_sent_as_rule_and_appliance_say),
 	TEST(endpoints_speak_what_policy_or_port_says), TEST(same_input_has_the_same_version))
-	TEST(servers_bound_to_every_address_share_a_listener),
