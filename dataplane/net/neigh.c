@@ -240,8 +240,11 @@ static void set_state(struct net *net, struct neigh *n, enum neigh_state state, 
 	nd_router_on_neigh(n);
 }
 
-static void flush_pending(struct neigh *n)
+// The neighbour has answered. That makes it one that we talk to.
+static void flush_pending(struct net *net, struct neigh *n, uint64_t now_us)
 {
+	if (n->n_pending > 0)
+		touch(net, n, now_us);
 	for (unsigned k = 0; k < n->n_pending; k++)
 		send_to(n, n->pending[k]);
 	n->n_pending = 0;
@@ -279,7 +282,7 @@ static bool learn(
 		set_state(net, n, NEIGH_REACHABLE, now_us);
 	else if (!known || moved)
 		set_state(net, n, NEIGH_STALE, now_us);
-	flush_pending(n);
+	flush_pending(net, n, now_us);
 	return !known || moved;
 }
 
@@ -313,7 +316,7 @@ enum net_drop neigh_advertise(struct net *net, struct neigh *n, const uint8_t *m
 			return NET_DROP_nd_malformed; // answers nothing
 		memcpy(n->mac, mac, sizeof(n->mac));
 		set_state(net, n, solicited ? NEIGH_REACHABLE : NEIGH_STALE, now_us);
-		flush_pending(n);
+		flush_pending(net, n, now_us);
 		if (solicited)
 			tell(net, n);
 		return NET_PASS;

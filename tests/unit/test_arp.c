@@ -252,31 +252,56 @@ static void a_full_cache_forgets_the_neighbour_used_longest_ago(void)
 	assert_int_equal(rig_stop(), 0);
 }
 
-static void packets_of_an_evicted_neighbour_are_freed_and_its_route_forgotten(void)
+// Sends to 'n' neighbours, one each millisecond. More than 254 need a wider network than the rig's own.
+static void send_to_many(unsigned n)
 {
+	struct iface_config wide = {
+		.name = "wide", .mtu = 1500, .n_addresses = 1, .transmit = take_sent};
 	char text[32];
 
-	test_eal_init();
-	rig_start();
-	rig_at(0);
-	// A /16 beside the rig's own network would be needed for more than 254 neighbours.
-	{
-		struct iface_config wide = {
-			.name = "wide", .mtu = 1500, .n_addresses = 1, .transmit = take_sent};
-
-		memcpy(wide.mac, rig_own_mac, 6);
-		wide.addresses[0] = ip_addr_of_v4(rig_ip("10.1.0.1"));
-		wide.prefix_len[0] = 16;
-		assert_non_null(net_add_iface(rig.net, &wide));
-	}
-	for (unsigned i = 0; i < 400; i++) {
+	memcpy(wide.mac, rig_own_mac, 6);
+	wide.addresses[0] = ip_addr_of_v4(rig_ip("10.1.0.1"));
+	wide.prefix_len[0] = 16;
+	assert_non_null(net_add_iface(rig.net, &wide));
+	for (unsigned i = 0; i < n; i++) {
 		rig_at(i * RIG_SECOND / 1000);
 		snprintf(text, sizeof(text), "10.1.%u.%u", i / 200, 2 + i % 200);
 		assert_int_equal(send_to(text), 0);
 	}
+}
+
+static void packets_of_an_evicted_neighbour_are_freed_and_its_route_forgotten(void)
+{
+	test_eal_init();
+	rig_start();
+	rig_at(0);
+	send_to_many(400);
 	assert_int_equal(rig.stats.neigh_entries, 256);
 	assert_true(rig.stats.neigh_evictions >= 144);
 	assert_true(rig.stats.neigh_drop_evicted >= 144);
+	assert_int_equal(rig_stop(), 0);
+}
+
+static void new_neighbours_that_have_answered_do_not_push_each_other_out(void)
+{
+	uint64_t evictions;
+
+	test_eal_init();
+	rig_start();
+	rig_at(0);
+	send_to_many(300);
+	assert_int_equal(rig.stats.neigh_entries, 256);
+	rig_at(10 * RIG_SECOND);
+	evictions = rig.stats.neigh_evictions;
+	for (unsigned i = 0; i < 20; i++) {
+		const char *text = i % 2 == 0 ? "10.0.0.2" : "10.0.0.3";
+
+		rig_at(10 * RIG_SECOND + i * RIG_SECOND / 1000);
+		assert_int_equal(send_to(text), 0);
+		rig_receive(rig_arp(&frame, rig_own_mac, RTE_ARP_OP_REPLY,
+			i % 2 == 0 ? rig_peer_mac : other_mac, text, "10.0.0.1"));
+	}
+	assert_int_equal(rig.stats.neigh_evictions, evictions + 2);
 	assert_int_equal(rig_stop(), 0);
 }
 
@@ -450,6 +475,7 @@ TESTS(TEST(what_was_asked_for_is_told_to_others_once), TEST(what_is_heard_needs_
 	TEST(an_announcement_moves_a_known_neighbour), TEST(remote_destinations_share_the_gateway),
 	TEST(a_full_cache_forgets_the_neighbour_used_longest_ago),
 	TEST(packets_of_an_evicted_neighbour_are_freed_and_its_route_forgotten),
+	TEST(new_neighbours_that_have_answered_do_not_push_each_other_out),
 	TEST(malformed_and_impossible_arp_is_dropped_with_its_reason),
 	TEST(answers_are_limited_in_rate),
 	TEST(an_empty_pool_costs_the_request_and_not_the_neighbour),
