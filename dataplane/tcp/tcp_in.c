@@ -158,8 +158,10 @@ bool tcp_is_acceptable(uint32_t rcv_nxt, uint32_t window, const struct tcp_segme
 {
 	uint32_t seq_len = tcp_seq_len(seg), offset = seg->seq - rcv_nxt;
 
+	// A peer that has filled the window sends its ACKs from the right edge; with a hole in the data that is not rcv_nxt.
 	if (seq_len == 0)
-		return window == 0 ? offset == 0 : offset < window;
+		return offset < window
+			|| (offset == window && (window == 0 || !(seg->flags & RTE_TCP_RST_FLAG)));
 	if (window == 0)
 		return offset == 0; // its data is cut away, but ACK and RST count
 	return offset < window || offset + seq_len - 1 < window

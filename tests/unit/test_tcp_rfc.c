@@ -221,6 +221,31 @@ static void with_both_windows_closed_acks_still_count(void)
 	rig_fini(&r);
 }
 
+// A peer that has filled the window sends ACKs from its right edge. With a hole in the data they still count.
+static void acks_from_the_right_edge_of_the_window_count(void)
+{
+	struct rig r;
+
+	rig_established(&r,
+		&(struct rig_options){
+			.mss = 1000, .sack = true, .settings = {.receive_buffer_max = 4000}});
+	rig_write(&r, 1000);
+	tx(&r, SEG(.seq = 1, .len = 1000));
+	rx(&r, SEG(.seq = 1001, .ack = 1, .len = 1000)); // the first was lost
+	rx(&r, SEG(.seq = 2001, .ack = 1, .len = 2000));
+	tx_skip(&r);
+	assert_int_equal(r.conn->rcv_adv - r.conn->rcv_nxt, 4000);
+	rx(&r, SEG(.seq = 4001, .ack = 1001));
+	assert_int_equal(r.conn->snd_una, r.iss + 1001);
+	tx_none(&r);
+	rx(&r, SEG(.flags = F_RST, .seq = 4001)); // RFC 5961, 3.2: outside
+	tx_none(&r);
+	rx(&r, SEG(.seq = 4002, .ack = 1001));
+	assert_int_equal(r.stats.tcp_drop_window, 2);
+	tx_skip(&r);
+	rig_fini(&r);
+}
+
 static void a_reset_into_a_closed_window_ends_the_connection(void)
 {
 	struct rig r;
@@ -269,5 +294,6 @@ TESTS(TEST(paws_forgets_after_24_days), TEST(sequence_numbers_wrap), TEST(timest
 	TEST(timestamps_begin_elsewhere_for_each_pair), TEST(resets_are_rationed),
 	TEST(challenges_are_rationed), TEST(urgent_data_is_data),
 	TEST(with_both_windows_closed_acks_still_count),
+	TEST(acks_from_the_right_edge_of_the_window_count),
 	TEST(a_reset_into_a_closed_window_ends_the_connection),
 	TEST(time_wait_is_as_long_as_configured_and_bounded))
