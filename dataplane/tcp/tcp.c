@@ -235,19 +235,12 @@ void tcp_conn_fail(struct tcp_conn *c, enum stream_error error)
 	tcp_conn_finish(c);
 }
 
-// The number of a RST. A probe of a closed window is beyond what the peer takes (RFC 5961, 3.2: a RST has to be exact).
-static uint32_t reset_seq(const struct tcp_conn *c)
-{
-	uint32_t end = c->snd_una + c->snd_wnd;
-
-	return c->state != TCP_SYN_RECEIVED && seq_lt(end, c->snd_nxt) ? end : c->snd_nxt;
-}
-
 void tcp_conn_reset(struct tcp_conn *c, enum stream_error error, uint64_t now_us)
 {
 	// In SYN_SENT the peer knows of nothing that a RST could end.
 	if (c->state != TCP_SYN_SENT && c->state != TCP_CLOSED && c->state != TCP_TIME_WAIT)
-		tcp_send_control(c, RTE_TCP_RST_FLAG | RTE_TCP_ACK_FLAG, reset_seq(c), now_us);
+		tcp_send_control(
+			c, RTE_TCP_RST_FLAG | RTE_TCP_ACK_FLAG, tcp_control_seq(c), now_us);
 	tcp_conn_fail(c, error);
 }
 

@@ -417,6 +417,19 @@ static inline uint32_t tcp_in_flight(const struct tcp_conn *c)
 	return c->snd_nxt - c->snd_una;
 }
 
+// The number of a segment without data. What lies beyond the peer's window it refuses as a whole, ACK included: while a
+// window probe is out, or after the window has shrunk, it is the window's end. Less than a unit of the scale is only
+// rounded away.
+static inline uint32_t tcp_control_seq(const struct tcp_conn *c)
+{
+	uint32_t edge = c->snd_una + c->snd_wnd;
+
+	if (c->state == TCP_SYN_RECEIVED || seq_le(c->snd_nxt, edge)
+		|| (c->snd_wnd != 0 && c->snd_nxt - edge < 1u << c->send_scale))
+		return c->snd_nxt;
+	return edge;
+}
+
 // --- tcp_rack.c
 
 // A new sample of the round trip.

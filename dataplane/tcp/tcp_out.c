@@ -548,7 +548,7 @@ bool tcp_send_tail(struct tcp_conn *c, uint64_t now_us)
 static void send_ack(struct tcp_conn *c, uint64_t now_us)
 {
 	if (c->flags & TCP_F_ACK_NOW || c->rcv_nxt - c->rcv_acked >= 2u * c->mss)
-		tcp_send_control(c, RTE_TCP_ACK_FLAG, c->snd_nxt, now_us);
+		tcp_send_control(c, RTE_TCP_ACK_FLAG, tcp_control_seq(c), now_us);
 	else if (c->rcv_nxt != c->rcv_acked && c->ack_at_us == TCP_NEVER)
 		c->ack_at_us = now_us + TCP_ACK_DELAY_US;
 }

@@ -424,6 +424,24 @@ static void a_closed_window_is_probed_with_a_byte(void)
 	rig_fini(&r);
 }
 
+// The probe lies beyond what the peer takes: an ACK with the number behind it would be refused as a whole, and the
+// peer's data never acknowledged.
+static void acks_while_a_probe_is_out_are_inside_the_peers_window(void)
+{
+	struct rig r;
+
+	rig_established(&r, &(struct rig_options){.mss = 1000});
+	rx(&r, SEG(.seq = 1, .ack = 1, .window = 0));
+	rig_write(&r, 500);
+	rig_after(&r, 200);
+	tx(&r, SEG(.seq = 1, .len = 1));
+	rx(&r, SEG(.seq = 1, .ack = 1, .len = 2000, .window = 0));
+	tx(&r, SEG(.seq = 1, .ack = 2001));
+	rx(&r, SEG(.seq = 2001, .ack = 2, .len = 2000, .window = 0)); // it has taken the byte
+	tx(&r, SEG(.seq = 2, .ack = 4001));
+	rig_fini(&r);
+}
+
 static void a_closed_window_after_close_ends_by_the_user_timeout(void)
 {
 	struct rig r;
@@ -503,6 +521,7 @@ TESTS(TEST(rto_backs_off_and_recovers), TEST(rto_first_is_one_second_for_a_syn_a
 	TEST(karn_a_repeated_segment_gives_no_sample),
 	TEST(a_segment_the_driver_still_holds_is_sent_as_a_copy),
 	TEST(a_segment_in_flight_never_grows), TEST(a_closed_window_is_probed_with_a_byte),
+	TEST(acks_while_a_probe_is_out_are_inside_the_peers_window),
 	TEST(a_closed_window_after_close_ends_by_the_user_timeout),
 	TEST(a_shrunken_window_is_survived), TEST(silly_windows_are_not_filled),
 	TEST(the_first_window_is_ten_segments))
