@@ -109,6 +109,13 @@ static void set_estimate(struct tcp_conn *c)
 	c->sacked_bytes = bytes < most ? bytes : most;
 }
 
+void tcp_forget_duplicates(struct tcp_conn *c)
+{
+	c->dup_acks = 0;
+	if (!(c->flags & TCP_F_SACK))
+		c->sacked_bytes = 0;
+}
+
 static void on_duplicate(struct tcp_conn *c, uint64_t now_us)
 {
 	if (c->dup_acks < UINT16_MAX)
@@ -131,9 +138,7 @@ static void on_partial_ack(struct tcp_conn *c, uint32_t acked, uint64_t now_us)
 			c->cwnd = c->ssthresh;
 		tcp_rack_recovered(c);
 		c->flags &= ~(uint32_t)(TCP_F_RECOVERY | TCP_F_LOSS);
-		c->dup_acks = 0;
-		if (!(c->flags & TCP_F_SACK))
-			c->sacked_bytes = 0;
+		tcp_forget_duplicates(c);
 		return;
 	}
 	if (c->flags & TCP_F_LOSS)
@@ -155,10 +160,7 @@ void tcp_mark_all_lost(struct tcp_conn *c, uint64_t now_us)
 	bool reneged = tcp_buf(head)->flags & TCP_BUF_SACKED;
 	bool probe = seq_lt(c->snd_una + c->snd_wnd, tcp_buf_end(head));
 
-	if (!(c->flags & TCP_F_SACK)) {
-		c->sacked_bytes = 0;
-		c->dup_acks = 0;
-	}
+	tcp_forget_duplicates(c);
 	for (struct rte_mbuf *m = head; m != c->unsent; m = tcp_buf(m)->next) {
 		struct tcp_buf *b = tcp_buf(m);
 
@@ -233,13 +235,11 @@ static void on_new_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64
 	if (rtt_us != TCP_NEVER)
 		tcp_rtt_sample(c, rtt_us, now_us);
 	if (tcp_undo_ack(c, seg, now_us)) {
-		c->dup_acks = 0;
+		tcp_forget_duplicates(c);
 	} else if (c->flags & (TCP_F_RECOVERY | TCP_F_LOSS)) {
 		on_partial_ack(c, acked, now_us);
 	} else {
-		c->dup_acks = 0;
-		if (!(c->flags & TCP_F_SACK))
-			c->sacked_bytes = 0;
+		tcp_forget_duplicates(c);
 		if (limited)
 			c->cc->on_ack(c, acked, now_us);
 	}

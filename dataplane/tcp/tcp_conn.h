@@ -380,6 +380,9 @@ void tcp_enter_time_wait(struct tcp_conn *c, uint64_t now_us);
 // The ACK, window and SACK part of a segment whose ACK number is acceptable.
 void tcp_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us);
 
+// Without SACK: what duplicate ACKs said of the flight does not hold any more.
+void tcp_forget_duplicates(struct tcp_conn *c);
+
 // The retransmission timer fired with data in flight.
 void tcp_mark_all_lost(struct tcp_conn *c, uint64_t now_us);
 

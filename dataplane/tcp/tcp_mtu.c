@@ -28,6 +28,7 @@ static void set_mtu(struct tcp_conn *c, uint16_t mtu, uint64_t now_us)
 // What is too large did not arrive; that says nothing about congestion.
 static void mark_too_large(struct tcp_conn *c)
 {
+	tcp_forget_duplicates(c);
 	for (struct rte_mbuf *m = c->sending.head; m != c->unsent; m = tcp_buf(m)->next) {
 		if (tcp_buf(m)->len > c->mss && !(tcp_buf(m)->flags & TCP_BUF_SACKED))
 			tcp_mark_lost(c, m);

@@ -232,6 +232,30 @@ static void rfc3522_a_timeout_that_was_only_delay_is_taken_back(void)
 	rig_fini(&r);
 }
 
+// Without SACK what left the network is an estimate, which ends with the recovery.
+static void rfc3522_a_recovery_without_sack_that_is_taken_back_leaves_no_estimate(void)
+{
+	struct rig r;
+	uint32_t echo;
+
+	rig_established(&r, &(struct rig_options){.mss = 1000, .timestamps = true});
+	rig_write(&r, 988 * 5);
+	echo = r.our_ts;
+	assert_int_equal(tx_skip(&r), 5);
+	rig_after(&r, 20);
+	r.our_ts = echo;
+	for (unsigned i = 0; i < 4; i++) // the first was overtaken by the others
+		rx(&r, SEG(.seq = 1, .ack = 1));
+	tx(&r, SEG(.seq = 1, .len = 988));
+	r.our_ts = echo;
+	rx(&r, SEG(.seq = 1, .ack = 1 + 988 * 4));
+	assert_int_equal(r.stats.tcp_spurious_recoveries, 1);
+	assert_int_equal(tcp_pipe(r.conn), 988);
+	rig_write(&r, 988);
+	tx(&r, SEG(.seq = 1 + 988 * 5, .len = 988)); // at once
+	rig_fini(&r);
+}
+
 static void rfc3522_a_timeout_that_was_a_loss_stands(void)
 {
 	struct rig r;
@@ -288,5 +312,6 @@ TESTS(TEST(rfc9438_4_2_the_window_returns_to_where_it_was_after_k),
 	TEST(rfc3042_the_first_duplicates_let_new_data_out),
 	TEST(rfc6937_recovery_sends_in_proportion_to_what_arrives),
 	TEST(rfc3522_a_timeout_that_was_only_delay_is_taken_back),
+	TEST(rfc3522_a_recovery_without_sack_that_is_taken_back_leaves_no_estimate),
 	TEST(rfc3522_a_timeout_that_was_a_loss_stands),
 	TEST(rfc3708_a_recovery_whose_repetitions_all_came_twice_is_taken_back))

@@ -61,6 +61,22 @@ static void rfc1191_6_5_too_large_is_no_sign_of_congestion(void)
 	rig_fini(&r);
 }
 
+// Duplicate ACKs said that some left the network; now it is known that none of them arrived.
+static void rfc1191_6_5_nor_without_sack(void)
+{
+	struct rig r;
+
+	rig_established(&r, &(struct rig_options){0});
+	rig_write(&r, 1460 * 4);
+	assert_int_equal(tx_skip(&r), 4);
+	rx(&r, SEG(.seq = 1, .ack = 1));
+	rx(&r, SEG(.seq = 1, .ack = 1));
+	too_big(&r, 1, 1280);
+	assert_int_equal(tx_skip(&r), 8);
+	assert_int_equal(tcp_pipe(r.conn), 1460 * 4);
+	rig_fini(&r);
+}
+
 static void rfc2923_2_1_full_segments_that_vanish_twice_become_smaller(void)
 {
 	struct rig r;
@@ -281,7 +297,7 @@ static void rfc2018_and_2883_blocks_are_told_across_the_wrap(void)
 
 TESTS(TEST(rfc5927_4_1_icmp_that_quotes_nothing_in_flight_is_ignored),
 	TEST(rfc1191_3_no_message_makes_segments_larger_or_tiny),
-	TEST(rfc1191_6_5_too_large_is_no_sign_of_congestion),
+	TEST(rfc1191_6_5_too_large_is_no_sign_of_congestion), TEST(rfc1191_6_5_nor_without_sack),
 	TEST(rfc2923_2_1_full_segments_that_vanish_twice_become_smaller),
 	TEST(small_segments_that_vanish_tell_nothing_about_sizes),
 	TEST(rfc6298_2_the_timeout_is_what_the_samples_say),
