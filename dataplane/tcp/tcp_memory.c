@@ -115,7 +115,9 @@ static void on_timer(struct timer *timer, uint64_t now_us)
 	for (unsigned i = 0; i < n && tcp_memory_rung(t) >= TCP_RUNG_COOKIES; i++) {
 		stat_inc(&t->stats->tcp_memory_aborts);
 		tcp_conn_reset(worst[i].conn, STREAM_ERROR_NO_MEMORY, now_us);
-		// What its owner has not read is given up as well.
+		// What its owner has not read is given up as well: it is no clean end.
+		if (worst[i].conn->received.n > 0)
+			worst[i].conn->flags &= ~(uint32_t)TCP_F_FIN_RECEIVED;
 		tcp_queue_drop(t, &worst[i].conn->received);
 	}
 	timer_arm(t->timers, timer, now_us + PERIOD_US);

@@ -193,6 +193,26 @@ static void who_holds_most_for_longest_without_moving_is_aborted(void)
 	rig_fini(&r);
 }
 
+// What was thrown away did not end cleanly.
+static void an_aborted_stream_is_cut_short_though_the_peers_end_had_come(void)
+{
+	struct rig r;
+
+	rig_established(&r, &(struct rig_options){.max_mbufs_held = BUDGET, .mss = 1000});
+	for (unsigned i = 0; i < 8; i++)
+		rx(&r, SEG(.seq = 1 + 1000 * i, .ack = 1, .len = 1000));
+	rx(&r, SEG(.flags = F_FIN | F_ACK, .seq = 8001, .ack = 1));
+	assert_true(stream_end_received(r.stream));
+	others_hold(&r, 145);
+	rig_after(&r, 1500);
+	assert_int_equal(stream_error(r.stream), STREAM_ERROR_NO_MEMORY);
+	assert_int_equal(stream_readable(r.stream), 0);
+	assert_false(stream_read_ended(r.stream));
+	assert_false(stream_end_received(r.stream));
+	others_let_go(&r, 145);
+	rig_fini(&r);
+}
+
 // A byte now and then is no progress.
 static void dripping_does_not_help(void)
 {
@@ -301,6 +321,7 @@ TESTS(TEST(each_rung_is_counted_when_it_is_climbed),
 	TEST(new_connections_get_small_windows_when_buffers_are_scarce),
 	TEST(then_only_cookies_are_given_out_and_reordering_is_not_kept),
 	TEST(who_holds_most_for_longest_without_moving_is_aborted), TEST(dripping_does_not_help),
+	TEST(an_aborted_stream_is_cut_short_though_the_peers_end_had_come),
 	TEST(what_is_out_of_order_goes_before_anybody_is_aborted),
 	TEST(control_segments_have_a_reserve), TEST(what_a_handshake_promised_is_kept),
 	TEST(a_handshakes_challenge_has_the_same_window_scaled))
