@@ -570,6 +570,8 @@ uint32_t tcp_initial_seq(const struct tcp *t, const struct ip_endpoint *local,
 // --- tcp_stream.c
 
 extern const struct stream_ops tcp_stream_ops;
+// An ACK is due if the window has opened by so much that the peer has to be told.
+void tcp_announce_if_opened(struct tcp_conn *c);
 // WRITABLE if the owner waits for it and there is room enough.
 void tcp_check_writable(struct tcp_conn *c);
 

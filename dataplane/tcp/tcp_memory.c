@@ -88,6 +88,17 @@ static unsigned consider(struct candidate *worst, unsigned n, struct candidate n
 	return n + 1;
 }
 
+// Peers whose windows had to be closed do not know that there are buffers again.
+static void open_windows(struct tcp *t)
+{
+	list_foreach (it, &t->conns) {
+		struct tcp_conn *c = container_of(it, struct tcp_conn, node);
+
+		if (c->state != TCP_SYN_SENT && c->state != TCP_SYN_RECEIVED)
+			tcp_announce_if_opened(c);
+	}
+}
+
 static void on_timer(struct timer *timer, uint64_t now_us)
 {
 	struct tcp *t = container_of(timer, struct tcp, pressure.timer);
@@ -95,6 +106,8 @@ static void on_timer(struct timer *timer, uint64_t now_us)
 	struct candidate worst[MAX_ABORTS];
 	unsigned n = 0;
 
+	if (rung < TCP_RUNG_ABORT)
+		open_windows(t);
 	if (rung < TCP_RUNG_COOKIES)
 		return;
 	list_foreach (it, &t->conns) {

@@ -40,6 +40,7 @@ uint32_t tcp_share(const struct tcp *t);
 // that others can begin again, connections that hold many buffers and do not move are aborted, worst first
 // by buffers times time, a few every 100 ms, and what is kept out of order is dropped (RFC 2018, 8 permits
 // it).
+// On the way down windows that were closed are opened again.
 void tcp_memory_run(struct tcp *t, uint64_t now_us);
 
 // The window grows with what the owner took in a round trip, and not beyond a share of the budget. To be

@@ -28,7 +28,7 @@ static struct bytes stream_peek_front(struct stream *s)
 }
 
 // The window has to be told when it opens by two segments or half the buffer (RFC 9293, 3.8.6.2.2).
-static void announce_if_opened(struct tcp_conn *c)
+void tcp_announce_if_opened(struct tcp_conn *c)
 {
 	uint32_t grown = tcp_window_edge(c, NULL) - c->rcv_adv, half = c->window_size / 2;
 
@@ -65,7 +65,7 @@ static void consume(struct stream *s, size_t n)
 	}
 	tcp_unhold(c->tcp, freed);
 	tcp_window_grow(c);
-	announce_if_opened(c);
+	tcp_announce_if_opened(c);
 }
 
 static size_t readable(struct stream *s)

@@ -213,6 +213,31 @@ static void an_aborted_stream_is_cut_short_though_the_peers_end_had_come(void)
 	rig_fini(&r);
 }
 
+// Whose window stayed closed because there were no buffers hears when there are: nothing else tells the peer.
+static void windows_that_scarcity_closed_open_by_themselves(void)
+{
+	struct rig r;
+
+	rig_established(&r,
+		&(struct rig_options){.max_mbufs_held = BUDGET,
+			.mss = 1000,
+			.settings = {.receive_buffer_max = 4000}});
+	for (unsigned i = 0; i < 4; i++)
+		rx(&r, SEG(.seq = 1 + 1000 * i, .ack = 1, .len = 1000));
+	others_hold(&r, 150);
+	rig_after(&r, 50);
+	tx_skip(&r);
+	while (stream_readable(r.stream) > 0)
+		stream_consume(r.stream, stream_peek(r.stream).len);
+	rig_run(&r);
+	assert_int_equal(r.conn->rcv_adv - r.conn->rcv_nxt, 0);
+	tx_skip(&r);
+	others_let_go(&r, 150);
+	rig_after(&r, 200);
+	tx(&r, SEG(.seq = 1, .ack = 4001, .window = 4000));
+	rig_fini(&r);
+}
+
 // A byte now and then is no progress.
 static void dripping_does_not_help(void)
 {
@@ -322,6 +347,7 @@ TESTS(TEST(each_rung_is_counted_when_it_is_climbed),
 	TEST(then_only_cookies_are_given_out_and_reordering_is_not_kept),
 	TEST(who_holds_most_for_longest_without_moving_is_aborted), TEST(dripping_does_not_help),
 	TEST(an_aborted_stream_is_cut_short_though_the_peers_end_had_come),
+	TEST(windows_that_scarcity_closed_open_by_themselves),
 	TEST(what_is_out_of_order_goes_before_anybody_is_aborted),
 	TEST(control_segments_have_a_reserve), TEST(what_a_handshake_promised_is_kept),
 	TEST(a_handshakes_challenge_has_the_same_window_scaled))
