@@ -375,7 +375,8 @@ static enum step attempt_failed(struct exchange *x, uint64_t now_us)
 		exchange_set_state(x, EXCHANGE_PICK);
 		return STEP_AGAIN;
 	}
-	if (reason != RESET_OVERFLOW && reason != RESET_NO_CONNECT_PROTOCOL)
+	if (reason != RESET_OVERFLOW && reason != RESET_NO_CONNECT_PROTOCOL
+		&& reason != RESET_LOCAL_RESET)
 		record_outcome(x, 503, now_us);
 	if (retry_wants_reset(&x->route->retry, reason, sent) && take_retry(x))
 		return back_off(x, now_us);

@@ -153,6 +153,8 @@ static void send_head(struct codec_stream *s, const struct http_head *head, bool
 	struct upstream_conn *c = conn_of(s);
 
 	h1_writer_head(&c->writer, c->io, c->worker, head, end);
+	if (c->writer.failed)
+		fail(c, RESET_LOCAL_RESET);
 	update_wire(c);
 }
 
@@ -170,6 +172,8 @@ static void send_end(struct codec_stream *s, const struct http_fields *trailers)
 	struct upstream_conn *c = conn_of(s);
 
 	h1_writer_end(&c->writer, c->io, c->worker, trailers);
+	if (c->writer.failed)
+		fail(c, RESET_LOCAL_RESET);
 	if (s->exchange->state == EXCHANGE_TUNNEL)
 		stream_shutdown(c->io);
 	update_wire(c);

@@ -260,6 +260,18 @@ static bool write_rest(struct h1_writer *w, struct stream *s, struct bytes b, bo
 	return false;
 }
 
+// 'len' bytes of the scratch are the head or the end; 0: it could not be encoded. A body without its head would be taken for the
+// next message.
+static bool write_encoded(
+	struct h1_writer *w, struct stream *s, struct router_worker *worker, size_t len, bool more)
+{
+	if (len == 0 && !w->failed) {
+		stat_inc(&worker->stats->h1_heads_refused);
+		w->failed = true;
+	}
+	return !w->failed && write_rest(w, s, (struct bytes){worker->scratch, len}, more);
+}
+
 // A head that did not fit is encoded again: rare, and cheaper than a place to keep it.
 bool h1_writer_flush(struct h1_writer *w, struct stream *s, struct router_worker *worker)
 {
@@ -268,14 +280,14 @@ bool h1_writer_flush(struct h1_writer *w, struct stream *s, struct router_worker
 	if (w->head != NULL) {
 		len = w->request ? h1_encode_request(w->head, worker->scratch, SCRATCH_SIZE)
 				 : h1_encode_response(w->head, worker->scratch, SCRATCH_SIZE);
-		if (!write_rest(w, s, (struct bytes){worker->scratch, len}, !w->end_after_head))
+		if (!write_encoded(w, s, worker, len, !w->end_after_head))
 			return false;
 		w->head = NULL;
 		w->ended = w->end_after_head;
 	}
 	if (w->ending) {
 		len = h1_encode_last_chunk(w->trailers, worker->scratch, SCRATCH_SIZE);
-		if (!write_rest(w, s, (struct bytes){worker->scratch, len}, false))
+		if (!write_encoded(w, s, worker, len, false))
 			return false;
 		w->ending = false;
 		w->ended = true;

@@ -62,6 +62,7 @@ struct h1_writer {
 	bool end_after_head;
 	bool ending; // the last chunk is to be sent
 	bool ended;  // all was handed to the stream
+	bool failed; // there is no way to say it in HTTP/1.1: nothing of it leaves, nor of what follows
 	uint64_t wire;
 };
 

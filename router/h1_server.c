@@ -189,6 +189,8 @@ static void send_head(struct codec_stream *s, const struct http_head *head, bool
 	} else {
 		h1_writer_head(&c->writer, c->io, c->worker, head, end);
 	}
+	if (c->writer.failed)
+		exchange_on_downstream_end(s->exchange, DOWNSTREAM_CUT, NULL);
 	update_wire(c);
 }
 
@@ -206,6 +208,8 @@ static void send_end(struct codec_stream *s, const struct http_fields *trailers)
 	struct downstream *c = conn_of(s);
 
 	h1_writer_end(&c->writer, c->io, c->worker, trailers);
+	if (c->writer.failed)
+		exchange_on_downstream_end(s->exchange, DOWNSTREAM_CUT, NULL);
 	if (s->exchange->state == EXCHANGE_TUNNEL)
 		stream_shutdown(c->io);
 	update_wire(c);

@@ -458,6 +458,58 @@ static void rewrite_keeps_the_query_and_tells_the_old_path(void)
 	rig_done(&r);
 }
 
+// What cannot be written as HTTP/1.1 is not sent, and above all not its body alone: the endpoint would take that for a request.
+static void a_head_that_cannot_be_written_takes_its_body_with_it(void)
+{
+	struct rig *r = rig_new();
+	unsigned c;
+
+	r->route.rewrite = (struct rewrite_config){.path = "/a b"};
+	r->cluster.outlier = (struct outlier_config){.enabled = true,
+		.consecutive_5xx = 1,
+		.interval_us = 1000000,
+		.base_ejection_us = 1000000,
+		.max_ejection_us = 1000000,
+		.max_ejection_percent = 100};
+	rig_start(r);
+	c = rig_client(r);
+	rig_client_says(r, c,
+		"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 34\r\n\r\n"
+		"GET /admin HTTP/1.1\r\nhost: inner\r\n\r\n");
+	assert_string_equal(rig_upstream_got(r, 0), "");
+	assert_true(rig_upstream_closed(r, 0));
+	rig_assert_begins(rig_client_got(r, c), "HTTP/1.1 503 Service Unavailable\r\n");
+	rig_assert_log(r, "503 LR upstream_reset_before_response_started{local_reset} 0 84");
+	// The endpoint is not to blame.
+	assert_int_equal(atomic_load(&r->snapshot->clusters[0].endpoints[0]->health), 0);
+	assert_int_equal(r->stats.h1_heads_refused, 1);
+	rig_assert_quiet(r);
+	rig_done(&r);
+}
+
+// Likewise of an answer: its body alone would be the client's next answer.
+static void an_answer_that_cannot_be_written_is_cut(void)
+{
+	struct rig *r = rig_new();
+	struct header_value ops[] = {
+		{"x-note", "a\nb"}
+        };
+	unsigned c;
+
+	r->route.response_headers = (struct header_ops){.set = ops, .n_set = 1};
+	rig_start(r);
+	c = rig_client(r);
+	rig_client_says(r, c, GET);
+	rig_upstream_says(r, 0,
+		"HTTP/1.1 200 OK\r\ncontent-length: 38\r\n\r\n"
+		"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+	assert_string_equal(rig_client_got(r, c), "");
+	assert_true(rig_client_closed(r, c));
+	assert_int_equal(r->stats.h1_heads_refused, 1);
+	rig_assert_quiet(r);
+	rig_done(&r);
+}
+
 static void claims_of_the_client_are_replaced(void)
 {
 	struct rig *r = rig_new();
@@ -519,4 +571,6 @@ TESTS(TEST(get_goes_through_and_both_connections_stay),
 	TEST(what_cannot_be_served_is_told_so), TEST(no_route_and_no_cluster_differ),
 	TEST(redirects_say_where_to), TEST(https_redirect_comes_before_any_route),
 	TEST(rewrite_keeps_the_query_and_tells_the_old_path),
-	TEST(claims_of_the_client_are_replaced), TEST(grpc_clients_are_told_in_grpc))
+	TEST(a_head_that_cannot_be_written_takes_its_body_with_it),
+	TEST(an_answer_that_cannot_be_written_is_cut), TEST(claims_of_the_client_are_replaced),
+	TEST(grpc_clients_are_told_in_grpc))
