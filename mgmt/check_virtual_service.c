@@ -1,5 +1,6 @@
 // VirtualService (reference/istio-gateway.md, 2.1 and 2.16).
 #include "mgmt/check.h"
+#include "router/http_chars.h"
 #include "router/route.h"
 
 #include <string.h>
@@ -253,6 +254,19 @@ static void check_destinations(struct diag *d, const struct http_route *h)
 			"the weights add up to 0; expected a weight for each of several destinations");
 }
 
+// It becomes a part of a request line. What is no word is told so by check_words().
+static void check_rewritten_path(struct diag *d, const struct http_rewrite *r)
+{
+	const uint8_t *p = (const uint8_t *)r->uri;
+
+	while (http_is_target(*p) || (*p > 0 && *p <= 0x20))
+		p++;
+	if (*p != '\0')
+		tree_field_error(d, r->node, "uri",
+			"\"%s\" has a byte that a path cannot have; expected it as %%%02X", r->uri,
+			*p);
+}
+
 static void check_route(const struct manifest *m, const struct http_route *h)
 {
 	static const char *const rewritten[] = {"uri", "authority"};
@@ -277,6 +291,8 @@ static void check_route(const struct manifest *m, const struct http_route *h)
 		&& !object_has(h->rewrite, "uriRegexRewrite"))
 		tree_field_error(d, h->node, "rewrite", "is empty; expected uri or authority");
 	check_words(d, h->rewrite, rewritten, COUNT_OF(rewritten));
+	if (h->rewrite != NULL)
+		check_rewritten_path(d, h->rewrite);
 	for (unsigned i = 0; i < h->n_matches; i++)
 		check_match(m, &h->matches[i]);
 	check_destinations(d, h);
