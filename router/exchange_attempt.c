@@ -112,6 +112,8 @@ static bool send_kept(struct exchange *x)
 		x->replay = x->replay->next;
 		x->replay_offset = 0;
 	}
+	if (x->retry_abandoned)
+		exchange_drop_kept(x);
 	return true;
 }
 
@@ -464,6 +466,10 @@ static enum step response_came(struct exchange *x, uint64_t now_us)
 	if (!wanted && x->retries > 0)
 		stat_inc(&stats->upstream_rq_retry_success);
 	exchange_drop_retry_slot(x);
+	// No other attempt follows; this one may still have to be sent what was kept.
+	x->retry_abandoned = true;
+	if (x->replay == NULL)
+		exchange_drop_kept(x);
 	return status == 101 ? exchange_start_tunnel(x, now_us) : exchange_start_answer(x, now_us);
 }
 

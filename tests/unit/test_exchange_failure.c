@@ -209,6 +209,33 @@ static void retries_of_a_cluster_are_limited(void)
 	rig_done(&r);
 }
 
+// An answer that has begun ends all thought of another attempt: what was kept for one goes.
+static void a_begun_answer_lets_go_of_the_kept_body(void)
+{
+	struct rig *r = rig_with_retries(2, RETRY_5XX);
+	static char body[40001];
+	unsigned c;
+
+	rig_start(r);
+	c = rig_client(r);
+	rig_client_says(r, c, "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 80003\r\n\r\nabc");
+	memset(body, 'b', sizeof(body) - 1);
+	rig_client_says(r, c, body);
+	rig_upstream_got(r, 0);
+	rig_pump(r);
+	assert_true(r->worker->chunks.n_used >= 10);
+	rig_upstream_says(r, 0, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n");
+	assert_in_range(r->worker->chunks.n_used, 0, 3);
+	rig_client_says(r, c, body);
+	assert_in_range(r->worker->chunks.n_used, 0, 3);
+	rig_upstream_got(r, 0);
+	rig_upstream_says(r, 0, "ok");
+	rig_assert_log(r, "200 - via_upstream 80003 2");
+	assert_int_equal(rig_cluster_stats(r)->retry_or_shadow_abandoned, 0);
+	rig_assert_quiet(r);
+	rig_done(&r);
+}
+
 // Reference A8.
 static void every_try_has_its_own_time(void)
 {
@@ -661,8 +688,8 @@ TESTS(TEST(refused_connections_are_retried), TEST(a_service_that_stays_down_is_5
 	TEST(the_last_bad_answer_is_passed_through_with_urx),
 	TEST(the_body_is_sent_again_with_the_retry),
 	TEST(a_body_too_large_for_the_buffer_gives_up_retries),
-	TEST(retries_of_a_cluster_are_limited), TEST(every_try_has_its_own_time),
-	TEST(the_route_has_its_time_over_all_tries),
+	TEST(a_begun_answer_lets_go_of_the_kept_body), TEST(retries_of_a_cluster_are_limited),
+	TEST(every_try_has_its_own_time), TEST(the_route_has_its_time_over_all_tries),
 	TEST(the_time_counts_from_the_end_of_the_request),
 	TEST(time_that_runs_out_within_an_answer_cuts_it), TEST(connecting_has_its_time),
 	TEST(endpoints_that_die_are_never_a_clean_end),
