@@ -117,6 +117,7 @@ enum step exchange_reply(struct exchange *x, const struct local_reply *reply, ui
 	bool ok;
 
 	exchange_drop_attempt(x, now_us);
+	exchange_drop_retry_slot(x);
 	timer_cancel(x->worker->timers, &x->timer);
 	if (reply->flag >= 0)
 		response_flags_add(&x->flags, (enum response_flag)reply->flag);

@@ -236,6 +236,31 @@ static void a_begun_answer_lets_go_of_the_kept_body(void)
 	rig_done(&r);
 }
 
+// The slot is another attempt's, whoever reads the answer how slowly.
+static void a_reply_holds_no_slot_of_the_retries(void)
+{
+	struct rig *r = rig_with_retries(1, RETRY_CONNECT_FAILURE);
+	unsigned c;
+
+	r->route.timeout_us = 1000000;
+	r->refuse_first = 1;
+	rig_start(r);
+	c = rig_client(r);
+	rig_client_says(r, c, GET);
+	rig_pass_ms(r, 100);
+	assert_int_equal(r->n_upstreams, 2);
+	assert_int_equal(atomic_load(&rig_cluster_state(r)->retries), 1);
+	fake_set_room(fake_pair_end(r->clients[c], 0), 10);
+	rig_pass_ms(r, 1000);
+	assert_int_equal(r->worker->exchanges.n_used, 1); // the client does not read
+	assert_int_equal(atomic_load(&rig_cluster_state(r)->retries), 0);
+	while (strlen(rig_client_got(r, c)) > 0)
+		;
+	rig_assert_log(r, "504 UT response_timeout 0 24");
+	rig_assert_quiet(r);
+	rig_done(&r);
+}
+
 // Reference A8.
 static void every_try_has_its_own_time(void)
 {
@@ -688,8 +713,9 @@ TESTS(TEST(refused_connections_are_retried), TEST(a_service_that_stays_down_is_5
 	TEST(the_last_bad_answer_is_passed_through_with_urx),
 	TEST(the_body_is_sent_again_with_the_retry),
 	TEST(a_body_too_large_for_the_buffer_gives_up_retries),
-	TEST(a_begun_answer_lets_go_of_the_kept_body), TEST(retries_of_a_cluster_are_limited),
-	TEST(every_try_has_its_own_time), TEST(the_route_has_its_time_over_all_tries),
+	TEST(a_begun_answer_lets_go_of_the_kept_body), TEST(a_reply_holds_no_slot_of_the_retries),
+	TEST(retries_of_a_cluster_are_limited), TEST(every_try_has_its_own_time),
+	TEST(the_route_has_its_time_over_all_tries),
 	TEST(the_time_counts_from_the_end_of_the_request),
 	TEST(time_that_runs_out_within_an_answer_cuts_it), TEST(connecting_has_its_time),
 	TEST(endpoints_that_die_are_never_a_clean_end),
