@@ -100,6 +100,7 @@ static void submit(struct h2_stream *s, const struct http_head *head, bool end)
 	s->head_sent = true;
 	s->connect = head->upgrade;
 	s->out_ended = end;
+	h->n_opened++;
 	h2_session_wake(h);
 }
 

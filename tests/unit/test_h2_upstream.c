@@ -293,6 +293,30 @@ static void connection_is_left_after_its_share_of_requests(void)
 	done(&e, &r);
 }
 
+// Some endpoints open a stream's window as it begins, whether a body comes or not.
+static void endpoints_may_open_a_window_for_each_request(void)
+{
+	struct rig *r = new_rig(CLUSTER_HTTP_2);
+	struct h2_peer *e = NULL;
+
+	rig_start(r);
+	rig_client(r);
+	for (int32_t id = 1; id < 60; id += 2) {
+		rig_client_says(r, 0, GET);
+		if (e == NULL)
+			e = endpoint(r, 0, 100);
+		peer_pump(e);
+		assert_int_equal(
+			nghttp2_submit_window_update(e->ng, NGHTTP2_FLAG_NONE, id, 1000), 0);
+		peer_respond(e, id, "200", NULL, 2);
+		rig_assert_begins(rig_client_got(r, 0), "HTTP/1.1 200 ");
+	}
+	assert_int_equal(r->n_upstreams, 1);
+	assert_int_equal(r->stats.h2_flood_window_updates, 0);
+	rig_assert_quiet(r);
+	done(&e, &r);
+}
+
 TESTS(TEST(http1_requests_share_a_connection),
 	TEST(http2_on_both_sides_carries_bodies_and_trailers), TEST(clients_protocol_goes_on),
 	TEST(endpoints_limit_of_streams_is_kept), TEST(configured_limit_opens_more_connections),
@@ -300,4 +324,5 @@ TESTS(TEST(http1_requests_share_a_connection),
 	TEST(goaway_finishes_what_it_names_and_repeats_the_rest),
 	TEST(resets_and_lost_connections_have_their_flags), TEST(malformed_answers_are_502),
 	TEST(early_answer_cancels_the_rest_of_the_request),
-	TEST(connection_is_left_after_its_share_of_requests))
+	TEST(connection_is_left_after_its_share_of_requests),
+	TEST(endpoints_may_open_a_window_for_each_request))
