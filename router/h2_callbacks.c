@@ -55,6 +55,13 @@ static bool may_begin_section(const struct h2_session *h)
 	return !h->role->is_server || p->n_used < p->cap / 2;
 }
 
+// Of a reset for want of memory. REFUSED_STREAM promises that nothing was done of a request, so that it may be sent again (RFC
+// 9113, 8.7); once its head is here that is not known.
+static uint32_t shortage_code(const struct h2_stream *s)
+{
+	return s->head_done ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_REFUSED_STREAM;
+}
+
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
 	struct h2_session *h = arg;
@@ -82,7 +89,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 		h->fields = pool_get(&h->worker->trailers);
 	if (h->fields == NULL) {
 		stat_inc(&h->worker->stats->h2_pool_empty);
-		h2_stream_reset(s, NGHTTP2_REFUSED_STREAM);
+		h2_stream_reset(s, shortage_code(s));
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	}
 	h->fields->n = 0;
@@ -109,7 +116,7 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
 			stat_inc(&h->worker->stats->h2_header_overflow);
 		return 0;
 	}
-	h2_stream_reset(s, NGHTTP2_REFUSED_STREAM);
+	h2_stream_reset(s, shortage_code(s));
 	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 

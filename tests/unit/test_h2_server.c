@@ -388,6 +388,35 @@ static void trailers_that_concern_framing_are_reset(void)
 	done(&p, &r);
 }
 
+// REFUSED_STREAM would ask the client to send the request again, which an endpoint may be working on.
+static void no_memory_for_trailers_is_no_refusal_of_the_request(void)
+{
+	struct rig *r = new_rig();
+	struct h2_peer *p = peer_client(r);
+	void *taken[8];
+	unsigned n_taken = 0;
+	uint8_t block[200];
+	size_t n = peer_pseudo(block);
+
+	block[0] = 0x83;
+	peer_raw(p, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, block, n);
+	peer_pump(p);
+	assert_int_equal(r->n_upstreams, 1);
+	while (n_taken < 8 && (taken[n_taken] = pool_get(&r->worker->trailers)) != NULL)
+		n_taken++;
+	n = peer_literal(block, BYTES("x-trailer"), BYTES("a"));
+	peer_raw(p, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1, block,
+		n);
+	peer_pump(p);
+	while (n_taken > 0)
+		pool_put(&r->worker->trailers, taken[--n_taken]);
+	assert_true(peer_find(p, 1)->reset);
+	assert_int_equal(peer_find(p, 1)->error_code, NGHTTP2_INTERNAL_ERROR);
+	assert_true(rig_upstream_closed(r, 0));
+	rig_assert_quiet(r);
+	done(&p, &r);
+}
+
 static void large_heads_go_through_and_larger_ones_are_431(void)
 {
 	static char value[62000];
@@ -468,5 +497,6 @@ TESTS(TEST(get_goes_through), TEST(bodies_and_trailers_go_both_ways),
 	TEST(data_of_many_streams_takes_turns), TEST(malformed_requests_are_refused_alone),
 	TEST(bodies_that_differ_from_content_length_are_reset),
 	TEST(trailers_that_concern_framing_are_reset),
+	TEST(no_memory_for_trailers_is_no_refusal_of_the_request),
 	TEST(large_heads_go_through_and_larger_ones_are_431),
 	TEST(drain_says_goaway_twice_and_loses_no_request))
