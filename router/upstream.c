@@ -122,19 +122,29 @@ void upstream_pool_fail_pending(struct router_worker *w, struct upstream_pool *p
 	}
 }
 
-// True if 'c' can take the request of 'x'.
-static bool suits(const struct upstream_conn *c, const struct exchange *x)
+// True if 'c' may take the request of 'x', when it has room.
+static bool is_for(const struct upstream_conn *c, const struct exchange *x)
 {
 	const struct cluster_config *config = x->cluster->config;
 
 	if (c->proxy_version != config->proxy_version
 		|| (c->client != NULL && c->client != x->peer))
 		return false;
-	if (c->h2 == NULL)
-		return true;
-	return !c->retiring && h2_client_room(c) > 0
-		&& (config->max_requests_per_connection == 0
-			|| c->n_requests < config->max_requests_per_connection);
+	if (config->max_requests_per_connection > 0
+		&& c->n_requests >= config->max_requests_per_connection)
+		return false;
+	// What an endpoint has said unasked, if only that it leaves, waits to be noticed.
+	return c->h2 != NULL
+		|| (stream_readable(c->io) == 0 && !stream_end_received(c->io)
+			&& stream_error(c->io) == STREAM_ERROR_NONE);
+}
+
+// True if 'c' can take the request of 'x'.
+static bool suits(const struct upstream_conn *c, const struct exchange *x)
+{
+	if (!is_for(c, x))
+		return false;
+	return c->h2 == NULL || (!c->retiring && h2_client_room(c) > 0);
 }
 
 // The first in the queue that 'c' suits, or NULL.
@@ -228,6 +238,22 @@ static struct upstream_conn *find_free(struct upstream_pool *p, const struct exc
 	return NULL;
 }
 
+// Ends an idle connection that is not for 'x', used last longest ago: it is worth less than the new one that is asked for.
+static void make_room(
+	struct upstream_pool *p, const struct exchange *x, bool fresh, uint64_t now_us)
+{
+	struct upstream_conn *least = NULL;
+
+	list_foreach (node, &p->idle) {
+		struct upstream_conn *c = container_of(node, struct upstream_conn, node);
+
+		if (fresh || !is_for(c, x))
+			least = c;
+	}
+	if (least != NULL)
+		upstream_conn_end(least, false, false, now_us);
+}
+
 enum upstream_result upstream_acquire(struct router_worker *w, const struct cluster *c,
 	struct endpoint *e, struct exchange *x, bool fresh, struct codec_stream **out,
 	uint64_t now_us)
@@ -248,11 +274,8 @@ enum upstream_result upstream_acquire(struct router_worker *w, const struct clus
 		stat_inc(&stats->upstream_rq_pending_overflow);
 		return UPSTREAM_OVERFLOW;
 	}
-	// Idle connections are worth less than the new one that is asked for instead of them.
-	if ((fresh || c->config->proxy_version != 0) && !list_is_empty(&p->idle)
-		&& atomic_load(&c->state->connections) >= c->config->max_connections)
-		upstream_conn_end(container_of(p->idle.prev, struct upstream_conn, node), false,
-			false, now_us);
+	if (atomic_load(&c->state->connections) >= c->config->max_connections)
+		make_room(p, x, fresh, now_us);
 	list_push(&p->pending, &x->pending_node);
 	x->pending_pool = p;
 	p->n_pending++;

@@ -349,6 +349,12 @@ void fake_set_held(struct stream *s, bool held)
 	end_of(s)->held = held;
 }
 
+void fake_arrive(struct stream *s)
+{
+	while (end_travel(end_of(s)->peer))
+		;
+}
+
 void fake_connected(struct stream *s)
 {
 	end_of(s)->events |= STREAM_CONNECTED | STREAM_WRITABLE;

@@ -53,6 +53,8 @@ void fake_set_held(struct stream *s, bool held);
 
 // Things that happen to 's'; its owner hears of them in the next step.
 //
+// What its peer has written or ended so far arrives.
+void fake_arrive(struct stream *s);
 // The handshake of an active open ends now.
 void fake_connected(struct stream *s);
 // CLOSED with this error. Bytes received stay readable; nothing moves any more in either direction.

@@ -254,6 +254,62 @@ static void bytes_on_an_idle_connection_end_it(void)
 	rig_done(&r);
 }
 
+// What the endpoint has said or done reaches us in the same burst as the request that would use its connection, behind it.
+static void connections_are_not_used_behind_what_came_on_them(void)
+{
+	for (unsigned what = 0; what < 3; what++) {
+		struct rig *r = rig_new();
+		unsigned c;
+
+		r->cluster.max_connections = 1;
+		rig_start(r);
+		c = client_asks(r, POST);
+		rig_upstream_says(r, 0, OK);
+		rig_client_got(r, c);
+		switch (what) {
+		case 0: rig_put(rig_upstream_stream(r, 0), "HTTP/1.1 408 x\r\n\r\n"); break;
+		case 1: stream_shutdown(rig_upstream_stream(r, 0)); break;
+		default: fake_fail(fake_pair_end(r->upstreams[0], 0), STREAM_ERROR_RESET);
+		}
+		fake_arrive(fake_pair_end(r->upstreams[0], 0));
+		rig_client_says(r, c, POST);
+		assert_true(rig_upstream_closed(r, 0));
+		assert_int_equal(r->n_upstreams, 2);
+		rig_assert_has(rig_upstream_got(r, 1), "\r\n\r\nabc");
+		rig_upstream_says(r, 1, OK);
+		rig_assert_begins(rig_client_got(r, c), "HTTP/1.1 200 OK\r\n");
+		rig_assert_quiet(r);
+		rig_done(&r);
+	}
+}
+
+// A reload may make connections that are kept unfit for what comes; they must not stand in its way either.
+static void kept_connections_that_are_not_for_a_request_make_room(void)
+{
+	for (unsigned what = 0; what < 3; what++) {
+		struct rig *r = rig_new();
+		unsigned c;
+
+		r->cluster.max_connections = 1;
+		r->cluster.proxy_version = what == 0 ? 1 : 0;
+		rig_start(r);
+		c = client_asks(r, GET);
+		rig_upstream_says(r, 0, OK);
+		rig_client_got(r, c);
+		assert_false(rig_upstream_closed(r, 0));
+		r->cluster.proxy_version = what == 1 ? 1 : 0;
+		r->cluster.max_requests_per_connection = what == 2 ? 1 : 0;
+		rig_reload(r);
+		rig_client_says(r, c, GET);
+		assert_int_equal(r->n_upstreams, 2);
+		assert_true(rig_upstream_closed(r, 0));
+		rig_upstream_says(r, 1, OK);
+		rig_assert_begins(rig_client_got(r, c), "HTTP/1.1 200 OK\r\n");
+		rig_assert_quiet(r);
+		rig_done(&r);
+	}
+}
+
 // A kept connection that the endpoint closes just as it is used (demands 33).
 static void run_stale(const char *request, bool arrived, bool replayed)
 {
@@ -327,5 +383,7 @@ TESTS(TEST(one_connection_and_one_pending_request),
 	TEST(the_connection_used_last_is_used_first),
 	TEST(idle_connections_are_closed_after_their_time),
 	TEST(connections_that_cannot_be_kept_are_closed), TEST(bytes_on_an_idle_connection_end_it),
+	TEST(connections_are_not_used_behind_what_came_on_them),
+	TEST(kept_connections_that_are_not_for_a_request_make_room),
 	TEST(stale_connections_are_replaced_when_the_request_may_be_sent_again),
 	TEST(a_replay_that_fails_too_is_the_end))
