@@ -245,12 +245,18 @@ def program_on_ga():
     return link.get("xdp", {}).get("prog", {}).get("id", 0)
 
 
+a_sanitizers_memory_is_not_ours = pytest.mark.skipif(
+    os.environ.get("VARIANT", "release") != "release", reason="a sanitizer's memory is not ours"
+)
+
+
+@a_sanitizers_memory_is_not_ours
 def test_memory_of_the_pod_default(pod, pod_gateway, client):
     download(client, f"{HTTPS_URL}/checkout/bytes/3000000", 3_000_000)
     assert pod_gateway.memory_kib() < 256 * 1024
 
 
-@pytest.mark.skipif(os.environ.get("VARIANT", "release") != "release", reason="a sanitizer's memory is not ours")
+@a_sanitizers_memory_is_not_ours
 def test_pod_under_load_stays_below_its_limit(pod, module_gateway):
     """The pod default, in a memory cgroup as the container has one: a thousand connections, big bodies both ways, TLS."""
     limit = 256 << 20

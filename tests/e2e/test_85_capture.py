@@ -37,6 +37,8 @@ class Capture:
         return self.process.returncode, said.strip()
 
     def interrupt(self):
+        if BUILD.name == "tsan":
+            pytest.skip("TSan holds back the signals of a process that reads")
         self.process.send_signal(signal.SIGINT)
         return self.end()
 
