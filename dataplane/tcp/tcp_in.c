@@ -4,12 +4,22 @@
 #include "dataplane/tcp/tcp_conn.h"
 #include "dataplane/tcp/tcp_csum.h"
 
-#define MAX_CHALLENGE_S 1000u // challenge ACKs a second, of the whole stack (RFC 5961, 7)
-#define PAWS_IDLE_US    (24ull * 24 * 3600 * 1000000)
+#define CHALLENGES_S 1000u // challenge ACKs a second, of the whole stack, on average (RFC 5961, 7)
+#define PAWS_IDLE_US (24ull * 24 * 3600 * 1000000)
+
+// Half as many up to half as many more, and in each second another number that nobody can foretell: of a fixed one a
+// stranger could count on a connection of his own whether a segment that he forged was challenged (CVE-2016-5696).
+static uint32_t most_challenges(const struct tcp *t)
+{
+	uint64_t second = t->challenge_limit.window_us;
+
+	return CHALLENGES_S / 2
+		+ (uint32_t)(hash_bytes(&t->secret, &second, sizeof(second)) % CHALLENGES_S);
+}
 
 bool tcp_challenge_allowed(struct tcp *t, uint64_t now_us)
 {
-	bool allowed = tcp_limit_allows(&t->challenge_limit, MAX_CHALLENGE_S, now_us);
+	bool allowed = tcp_limit_allows(&t->challenge_limit, most_challenges(t), now_us);
 
 	stat_inc(allowed ? &t->stats->tcp_challenge_acks : &t->stats->tcp_challenge_limited);
 	return allowed;
