@@ -14,7 +14,10 @@
 
 LOG_MODULE("health")
 
-#define MAX_CONNECTIONS 32
+// Whoever holds connections open keeps no probe of somebody else's away.
+#define MAX_CONNECTIONS 256
+#define MAX_OF_ADDRESS  32
+#define HEAD_BYTES      8192 // of a connection
 #define IDLE_TIMEOUT_S  10
 #define BACKLOG         64
 
@@ -172,8 +175,9 @@ struct http_endpoint *http_endpoint_new(struct loop *loop, const struct ip_endpo
 	// The daemon owns the socket from here on.
 	e->daemon = MHD_start_daemon(MHD_USE_EPOLL, local->port, NULL, NULL, on_request, e,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-		(unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
-		MHD_OPTION_END);
+		(unsigned)MAX_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+		(unsigned)MAX_OF_ADDRESS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_END);
 	if (e->daemon == NULL)
 		goto failed;
 	fd = -1;

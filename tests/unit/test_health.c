@@ -52,19 +52,32 @@ static void rig_fini(void)
 	loop_free(&rig.loop);
 }
 
-// Sends 'request' on a connection of its own and reads until the server closes. Returns the status.
-static unsigned ask(const char *request)
+// 'from': the address of the client, 127.0.0.0 and so many.
+static int connect_from(unsigned from)
 {
 	struct sockaddr_in address = {
 		.sin_family = AF_INET,
 		.sin_port = htons(http_endpoint_port(rig.endpoint)),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
+	const struct sockaddr_in own = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + from),
+	};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (const struct sockaddr *)&own, sizeof(own)), 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+// Sends 'request' on a connection of its own and reads until the server closes. Returns the status.
+static unsigned ask(const char *request)
+{
+	int fd = connect_from(1);
 	unsigned status = 0;
 	size_t len = 0;
 
-	assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(send(fd, request, strlen(request), 0), strlen(request));
 	for (unsigned i = 0; i < 10000; i++) {
 		ssize_t n;
@@ -134,6 +147,22 @@ static void metrics_arrive_whole_with_their_type(void)
 	rig_fini();
 }
 
+static void a_client_that_holds_connections_keeps_no_probe_away(void)
+{
+	int held[60];
+
+	rig_init(true, false);
+	rig.ready = true;
+	for (unsigned i = 0; i < 60; i++) {
+		held[i] = connect_from(2);
+		http_endpoint_run(rig.endpoint);
+	}
+	assert_int_equal(ASK("GET", "/healthz/ready"), 200);
+	for (unsigned i = 0; i < 60; i++)
+		close(held[i]);
+	rig_fini();
+}
+
 static void a_port_that_is_taken_is_a_sentence(void)
 {
 	const struct http_endpoint_ops ops = {is_ready, NULL, true, &rig};
@@ -150,4 +179,5 @@ static void a_port_that_is_taken_is_a_sentence(void)
 
 TESTS(TEST(readiness_follows_the_state), TEST(only_get_and_head_are_taken),
 	TEST(each_endpoint_has_its_own_pages_only), TEST(metrics_arrive_whole_with_their_type),
+	TEST(a_client_that_holds_connections_keeps_no_probe_away),
 	TEST(a_port_that_is_taken_is_a_sentence))
