@@ -107,6 +107,9 @@ static void add_certificate(struct translation *t, const struct node *at,
 		return;
 	}
 	to->certificates[to->n_certificates++] = *c;
+	if (!tls_certificates_fit(to->certificates, to->n_certificates, error))
+		tree_error(t->d, at, "unusable certificate: %s; expected one RSA and one ECDSA",
+			error);
 }
 
 static void add_credential(

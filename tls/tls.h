@@ -91,6 +91,10 @@ void tls_server_unref(struct tls_server **sp);           // any thread
 bool tls_certificate_check(const struct tls_certificate_config *c, int64_t now_s,
 	int64_t *not_after_s, char error[TLS_ERROR_SIZE]);
 
+// Checks that one chain can have all of them: no two with one type of key. Each was good for tls_certificate_check().
+bool tls_certificates_fit(
+	const struct tls_certificate_config *list, unsigned n, char error[TLS_ERROR_SIZE]);
+
 // Checks the CAs and revocation lists without building a server. Returns false and a sentence in 'error'. '*not_after_s' is when
 // the first of the CAs expires; INT64_MAX: there are none.
 bool tls_client_check(

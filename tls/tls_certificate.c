@@ -155,3 +155,18 @@ bool tls_certificate_check(const struct tls_certificate_config *c, int64_t now_s
 	ERR_clear_error();
 	return ok;
 }
+
+bool tls_certificates_fit(
+	const struct tls_certificate_config *list, unsigned n, char error[TLS_ERROR_SIZE])
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	bool ok = ctx != NULL;
+
+	if (!ok)
+		snprintf(error, TLS_ERROR_SIZE, "no memory");
+	for (unsigned i = 0; ok && i < n; i++)
+		ok = tls_certificate_load(ctx, &list[i], error);
+	SSL_CTX_free(ctx);
+	ERR_clear_error();
+	return ok;
+}

@@ -411,6 +411,35 @@ static void servers_ask_for_certificates_as_they_say(void)
 	rig_done(&r);
 }
 
+static void two_certificates_of_one_type_are_an_error_that_has_a_place(void)
+{
+	static struct tls_pem a, b;
+	char path[] = "/tmp/test-translate-XXXXXX.yaml";
+	const char *paths[] = {path};
+	struct diag *d = diag_new();
+	struct config *c;
+	char pair[20000];
+	int fd = mkstemps(path, 5);
+
+	tls_pem_make(&a, TLS_KEY_P256, "a.example", 0, 86400);
+	tls_pem_make(&b, TLS_KEY_P256, "a.example", 0, 86400);
+	strcpy(documents, APPLIANCE "spec: {}\n" GATEWAY("web", ""));
+	add_server("a", "{mode: SIMPLE, credentialNames: [a, b]}");
+	snprintf(pair, sizeof(pair), "%s%s", block("cert", a.certificate), block("key", a.key));
+	add_secret("a", pair);
+	snprintf(pair, sizeof(pair), "%s%s", block("cert", b.certificate), block("key", b.key));
+	add_secret("b", pair);
+	assert_int_equal(write(fd, documents, strlen(documents)), strlen(documents));
+	close(fd);
+	assert_int_not_equal(config_load(&c, paths, 1, d), 0);
+	assert_int_equal(diag_n_errors(d), 1);
+	assert_non_null(strstr(diag_message(d, 0)->text,
+		"credentialNames[1]: unusable certificate: Secret istio-system/b: "
+		"the chain has a certificate with this type of key already"));
+	unlink(path);
+	diag_free(&d);
+}
+
 static void redirecting_server_redirects_hosts_without_routes_too(void)
 {
 	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY("web",
@@ -984,6 +1013,7 @@ TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_
 	TEST(every_listener_takes_a_proxy_header_if_the_mesh_says_so),
 	TEST(servers_that_pass_tls_on_are_not_served),
 	TEST(servers_ask_for_certificates_as_they_say),
+	TEST(two_certificates_of_one_type_are_an_error_that_has_a_place),
 	TEST(redirecting_server_redirects_hosts_without_routes_too),
 	TEST(the_more_specific_host_of_server_and_routes_is_bound),
 	TEST(routes_kept_to_their_namespace_are_not_served),
