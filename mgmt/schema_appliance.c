@@ -63,7 +63,7 @@ static const struct object_type workers_type = TYPE("Appliance spec.workers", wo
 
 #define OBJECT appliance_memory
 static const struct field memory_fields[] = {
-	FIELD("limit", F_QUANTITY, limit, "of everything", .dflt = "200Mi", .min = "64Mi",
+	FIELD("limit", F_QUANTITY, limit, "of everything", .dflt = "200Mi", .min = "96Mi",
 		.max = "64Gi"),
 	FIELD("hugepages", F_ENUM, hugepages, "prefer, require, off", .dflt = "prefer",
 		.values = hugepages),
