@@ -162,6 +162,10 @@ static void check_port(struct diag *d, const struct appliance_port_spec *spec,
 			tree_field_error(d, spec->node, "name",
 				"\"%s\" is already used at line %u; expected another name",
 				spec->name, others[i].node->line);
+		if (spec->interface[0] != '\0' && strcmp(others[i].interface, spec->interface) == 0)
+			tree_field_error(d, spec->node, "interface",
+				"\"%s\" is already used at line %u; expected another interface",
+				spec->interface, others[i].node->line);
 	}
 }
 
