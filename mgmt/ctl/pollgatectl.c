@@ -54,10 +54,11 @@ static json_t *read_counters(const char *path)
 
 static int top(const char *path, bool json, const char *seconds)
 {
-	double wait_s = seconds != NULL ? strtod(seconds, NULL) : 1;
+	char *end = NULL;
+	double wait_s = seconds != NULL ? strtod(seconds, &end) : 1;
 	json_t *before, *after = NULL, *rates = NULL;
 
-	if (!(wait_s >= 0.1 && wait_s <= 3600)) {
+	if (!(wait_s >= 0.1 && wait_s <= 3600) || (end != NULL && *end != '\0')) {
 		fputs("pollgatectl: SECONDS is 0.1 to 3600\n", stderr);
 		return CTL_EXIT_USAGE;
 	}
@@ -94,6 +95,15 @@ static int capture(const char *path, const struct admin_words *words)
 	return status;
 }
 
+// A full disk must not look like an answer that was short.
+static int finish(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fputs("pollgatectl: cannot write to standard output\n", stderr);
+	return status != 0 ? status : 1;
+}
+
 int main(int argc, char **argv)
 {
 	const char *path = getenv("POLLGATE_SOCKET");
@@ -123,7 +133,7 @@ int main(int argc, char **argv)
 	}
 	if (words.n == 0 || strcmp(words.at[0], "help") == 0) {
 		print_usage(words.n == 0 ? stderr : stdout);
-		return words.n == 0 ? CTL_EXIT_USAGE : 0;
+		return finish(words.n == 0 ? CTL_EXIT_USAGE : 0);
 	}
 	if (path == NULL || *path == '\0')
 		path = DEFAULT_SOCKET;
@@ -133,8 +143,8 @@ int main(int argc, char **argv)
 		return CTL_EXIT_USAGE;
 	}
 	if (command == &admin_commands[ADMIN_CMD_top])
-		return top(path, json, words.n > 1 ? words.at[1] : NULL);
+		return finish(top(path, json, words.n > 1 ? words.at[1] : NULL));
 	if (command == &admin_commands[ADMIN_CMD_capture])
 		return capture(path, &words);
-	return ask(path, json, words.at, (int)words.n, stdout);
+	return finish(ask(path, json, words.at, (int)words.n, stdout));
 }

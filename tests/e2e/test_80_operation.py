@@ -113,6 +113,19 @@ def test_pollgatectl_shows_where_the_trouble_is(gateway, client, services):
     assert "10.77.2.21:8080" in said
 
 
+def test_pollgatectl_fails_when_its_answer_cannot_be_written(gateway):
+    command = [
+        pathlib.Path(gateway.process.args[4]).parent / "pollgatectl",
+        "--socket",
+        gateway.run_dir / "mgmt.sock",
+    ]
+    with open("/dev/full", "w") as full:
+        said = subprocess.run([*command, "metrics"], text=True, stdout=full, stderr=subprocess.PIPE)
+    assert said.returncode == 1
+    assert "cannot write" in said.stderr
+    assert gateway.ctl("top", "1abc", check=False).returncode == 2
+
+
 @pytest.mark.parametrize("tls", [False, True])
 def test_load_generators_see_no_error(gateway, client, services, tls):
     if tls:
