@@ -34,6 +34,13 @@ bool timer_is_armed(const struct timer *t);
 // (Re)arms 't'; a time in the past expires at the next run.
 void timer_arm(struct timer_wheel *w, struct timer *t, uint64_t expires_us);
 
+// Arms 't' unless it expires by then anyway: for a deadline among others, whose timer looks at all of them.
+static inline void timer_arm_by(struct timer_wheel *w, struct timer *t, uint64_t expires_us)
+{
+	if (expires_us < t->expires_us)
+		timer_arm(w, t, expires_us);
+}
+
 // Harmless for a timer that is not armed.
 void timer_cancel(struct timer_wheel *w, struct timer *t);
 

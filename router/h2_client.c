@@ -128,7 +128,7 @@ static void on_turn(struct h2_session *h, uint64_t now_us)
 	struct upstream_conn *c = h->owner;
 
 	if (h->starved && c->n_active > 0)
-		timer_arm(c->worker->timers, &c->timer, now_us + H2_STARVED_US);
+		timer_arm_by(c->worker->timers, &c->timer, now_us + H2_STARVED_US);
 	upstream_conn_on_turn(h->owner, now_us);
 }
 

@@ -112,9 +112,9 @@ static void on_turn(struct h2_session *h, uint64_t now_us)
 		downstream_note_idle(c);
 	}
 	if (h->starved)
-		timer_arm(c->worker->timers, &c->timer, now_us + H2_STARVED_US);
-	else if (h->receiving != NULL && http->head_timeout_us > 0)
-		timer_arm(
+		timer_arm_by(c->worker->timers, &c->timer, now_us + H2_STARVED_US);
+	if (h->receiving != NULL && http->head_timeout_us > 0)
+		timer_arm_by(
 			c->worker->timers, &c->timer, h->section_start_us + http->head_timeout_us);
 	if (c->worker->draining && c->goaway == GOAWAY_NONE)
 		h2_server_drain(c, now_us);
@@ -154,7 +154,7 @@ void h2_server_drain(struct downstream *c, uint64_t now_us)
 	c->goaway_us = now_us;
 	nghttp2_submit_shutdown_notice(c->h2->ng);
 	h2_session_wake(c->h2);
-	timer_arm(c->worker->timers, &c->timer, now_us + c->worker->goaway_us);
+	timer_arm_by(c->worker->timers, &c->timer, now_us + c->worker->goaway_us);
 }
 
 static void finish_drain(struct downstream *c)

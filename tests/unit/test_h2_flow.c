@@ -99,6 +99,47 @@ static void slow_endpoints_leave_the_clients_window_to_others(void)
 	done(&p, &r);
 }
 
+// Bytes that found no memory are offered again soon, however much else is going on.
+static void memory_that_comes_back_is_found_on_a_busy_connection(void)
+{
+	for (unsigned upload = 0; upload < 2; upload++) {
+		struct rig *r = upload ? new_rig() : rig_new();
+		struct body_chunk *taken = NULL;
+		struct h2_peer *p;
+
+		rig_start(r);
+		if (upload) {
+			rig_client_says(r, rig_client(r),
+				"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n");
+			p = endpoint(r, 0);
+		} else {
+			p = peer_client(r);
+			peer_request(p, "GET", "/", NULL, -1);
+		}
+		for (struct body_chunk *c; (c = pool_get(&r->worker->chunks)) != NULL; taken = c)
+			c->next = taken;
+		if (upload)
+			rig_client_says(r, 0, "ok");
+		else
+			rig_upstream_says(r, 0, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+		peer_pump(p);
+		assert_int_equal(p->body_bytes, 0);
+		while (taken != NULL) {
+			struct body_chunk *next = taken->next;
+
+			pool_put(&r->worker->chunks, taken);
+			taken = next;
+		}
+		for (unsigned i = 0; i < 20; i++) {
+			rig_pass_ms(r, 3);
+			nghttp2_submit_ping(p->ng, NGHTTP2_FLAG_NONE, NULL);
+			peer_pump(p);
+		}
+		assert_int_equal(p->body_bytes, 2);
+		done(&p, &r);
+	}
+}
+
 // When memory is short the connection's window is what bounds a client, and still no stream has it alone.
 static void a_stream_gets_half_of_a_small_window(void)
 {
@@ -442,9 +483,11 @@ static void endless_interim_answers_are_a_reset_of_ours(void)
 
 TESTS(TEST(slow_clients_leave_the_endpoints_window_to_others),
 	TEST(slow_endpoints_leave_the_clients_window_to_others),
-	TEST(a_stream_gets_half_of_a_small_window), TEST(endpoints_window_is_kept_as_it_changes),
-	TEST(uploads_to_one_endpoint_take_turns), TEST(whole_answer_outlives_its_connection),
-	TEST(endpoints_limit_of_streams_may_change), TEST(endpoint_that_allows_no_stream_is_left),
+	TEST(a_stream_gets_half_of_a_small_window),
+	TEST(memory_that_comes_back_is_found_on_a_busy_connection),
+	TEST(endpoints_window_is_kept_as_it_changes), TEST(uploads_to_one_endpoint_take_turns),
+	TEST(whole_answer_outlives_its_connection), TEST(endpoints_limit_of_streams_may_change),
+	TEST(endpoint_that_allows_no_stream_is_left),
 	TEST(unsent_requests_leave_an_endpoint_that_goes_away),
 	TEST(share_of_requests_is_counted_once), TEST(clusters_limit_of_requests_holds_for_streams),
 	TEST(idle_endpoint_is_told_goodbye), TEST(connection_nobody_takes_is_idle_too),

@@ -273,6 +273,32 @@ static void zero_window_stream_is_reset(void)
 	rig_done(&r);
 }
 
+// Heads that come in portions have a deadline of their own; it must not take the place of the bodies'.
+static void heads_in_portions_do_not_put_off_other_deadlines(void)
+{
+	struct rig *r = rig_new();
+	struct h2_peer *p;
+	uint8_t block[200];
+	size_t n = peer_pseudo(block);
+
+	r->config.http.body_timeout_us = 1000000;
+	rig_start(r);
+	p = peer_client(r);
+	block[0] = 0x83;
+	peer_raw(p, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, block, n);
+	peer_pump(p);
+	for (uint32_t id = 3; id < 23; id += 2) {
+		peer_raw(p, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM, id, block, 2);
+		peer_pump(p);
+		rig_pass_ms(r, 300);
+		peer_raw(p, NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, id, block + 2, n - 2);
+		peer_pump(p);
+	}
+	rig_assert_log(r, "408 SI stream_idle_timeout 0 14");
+	peer_free(&p);
+	rig_done(&r);
+}
+
 // All windows are open, but nobody reads the connection: even the RST_STREAM could not leave.
 static void unread_http2_connection_is_ended(void)
 {
@@ -318,4 +344,5 @@ TESTS(TEST(trickling_body_is_408), TEST(slow_but_steady_body_passes),
 	TEST(unread_pipelined_answers_are_bounded), TEST(pipelined_bad_requests_are_refused_once),
 	TEST(one_byte_chunks_hold_no_memory), TEST(idle_connections_make_room),
 	TEST(idle_http2_connections_make_room), TEST(zero_window_stream_is_reset),
+	TEST(heads_in_portions_do_not_put_off_other_deadlines),
 	TEST(unread_http2_connection_is_ended), TEST(paused_grpc_stream_is_left_alone))
