@@ -139,6 +139,12 @@ static bool is_for(const struct upstream_conn *c, const struct exchange *x)
 			&& stream_error(c->io) == STREAM_ERROR_NONE);
 }
 
+// True if 'c' may take the request of 'x', which waits for a connection.
+static bool is_for_pending(const struct upstream_conn *c, const struct exchange *x)
+{
+	return (!x->fresh_connection || c->n_requests == 0) && is_for(c, x);
+}
+
 // True if 'c' can take the request of 'x'.
 static bool suits(const struct upstream_conn *c, const struct exchange *x)
 {
@@ -153,7 +159,7 @@ static struct exchange *next_pending(const struct upstream_conn *c)
 	list_foreach (node, &c->pool->pending) {
 		struct exchange *x = container_of(node, struct exchange, pending_node);
 
-		if ((!x->fresh_connection || c->n_requests == 0) && suits(c, x))
+		if (is_for_pending(c, x) && suits(c, x))
 			return x;
 	}
 	return NULL;
@@ -335,12 +341,17 @@ void upstream_conn_offer(struct upstream_conn *c, uint64_t now_us)
 		timer_arm(w->timers, &c->timer, now_us + c->idle_timeout_us);
 }
 
-// True if 'c' is of one client, others wait, and there may not be more connections.
+// True if attempts wait, 'c' is for none of them, and there may not be more connections.
 static bool is_in_the_way(const struct upstream_conn *c, const struct cluster_config *config)
 {
-	return c->client != NULL && c->n_active == 0 && c->pool->n_pending > 0
-		&& atomic_load(&c->pool->endpoint->cluster->connections) >= config->max_connections
-		&& next_pending(c) == NULL;
+	if (c->n_active > 0 || c->pool->n_pending == 0
+		|| atomic_load(&c->pool->endpoint->cluster->connections) < config->max_connections)
+		return false;
+	list_foreach (node, &c->pool->pending) {
+		if (is_for_pending(c, container_of(node, struct exchange, pending_node)))
+			return false;
+	}
+	return true;
 }
 
 static bool is_worth_keeping(const struct upstream_conn *c, const struct cluster_config *config)

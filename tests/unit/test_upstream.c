@@ -351,6 +351,32 @@ static void stale_connections_are_replaced_when_the_request_may_be_sent_again(vo
 	run_stale(POST, true, false);
 }
 
+// A replay takes no connection that was used before. When there may not be another one, one that was has to go.
+static void a_replay_gets_its_connection_where_no_more_may_be(void)
+{
+	struct rig *r = rig_new();
+	unsigned c[2];
+
+	r->cluster.max_connections = 1;
+	rig_start(r);
+	c[0] = client_asks(r, GET);
+	rig_upstream_says(r, 0, OK);
+	rig_client_got(r, c[0]);
+	rig_client_says(r, c[0], GET);
+	c[1] = client_asks(r, GET); // waits, and is first when the connection dies
+	stream_abort(&(struct stream *){rig_upstream_stream(r, 0)});
+	rig_pump(r);
+	assert_int_equal(r->n_upstreams, 2);
+	rig_upstream_says(r, 1, OK);
+	rig_assert_begins(rig_client_got(r, c[1]), "HTTP/1.1 200 OK\r\n");
+	assert_int_equal(r->n_upstreams, 3);
+	assert_true(rig_upstream_closed(r, 1));
+	rig_upstream_says(r, 2, OK);
+	rig_assert_begins(rig_client_got(r, c[0]), "HTTP/1.1 200 OK\r\n");
+	rig_assert_quiet(r);
+	rig_done(&r);
+}
+
 static void a_replay_that_fails_too_is_the_end(void)
 {
 	struct rig *r = rig_new();
@@ -386,4 +412,5 @@ TESTS(TEST(one_connection_and_one_pending_request),
 	TEST(connections_are_not_used_behind_what_came_on_them),
 	TEST(kept_connections_that_are_not_for_a_request_make_room),
 	TEST(stale_connections_are_replaced_when_the_request_may_be_sent_again),
+	TEST(a_replay_gets_its_connection_where_no_more_may_be),
 	TEST(a_replay_that_fails_too_is_the_end))
