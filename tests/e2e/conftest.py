@@ -13,16 +13,14 @@ import re
 import signal
 import ssl
 import subprocess
-import sys
 import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-from tests.e2e import shop  # noqa: E402
-from tests.lab import netns, service  # noqa: E402
+from tests.e2e import shop
+from tests.lab import netns, service
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / os.environ.get("VARIANT", "release")
 LAB = os.environ.get("LAB_NAME", "pg")
 GATEWAY = "10.77.1.254"
@@ -74,20 +72,22 @@ class Gateway:
 
     running = None
 
-    def __init__(self, directory, core):
+    def __init__(self, directory, core, wrap=()):
+        """'wrap' is put in front of the command, in its namespace."""
         self.run_dir = pathlib.Path(directory)
         self.config = self.run_dir / "config"
         self.core = core
+        self.wrap = wrap
         self.process = None
 
-    def start(self, wrap=(), in_child=lambda: None):
-        """'wrap' is put in front of the command, in its namespace; 'in_child' runs before all of it."""
+    def start(self, in_child=lambda: None):
+        """'in_child' runs before the command."""
         if Gateway.running is not None:
             assert Gateway.running.stop() == 0, Gateway.running.output()[-4000:]
         Gateway.running = self
         self.log = open(self.run_dir / "pollgate.log", "ab")
         self.process = subprocess.Popen(
-            ["ip", "netns", "exec", f"{LAB}-gw", *wrap, BUILD / "pollgate", "run", "--config", self.config],
+            ["ip", "netns", "exec", f"{LAB}-gw", *self.wrap, BUILD / "pollgate", "run", "--config", self.config],
             stdout=self.log,
             stderr=self.log,
             env={**os.environ, "LSAN_OPTIONS": f"suppressions={ROOT / 'tests/lsan.supp'}:print_suppressions=0"},
@@ -164,10 +164,19 @@ class Gateway:
             self.process.kill()
             self.process.wait()
             pytest.fail(f"gateway did not end after SIGTERM:\n{self.output()[-4000:]}")
+        self._ended()
+        return status
+
+    def kill(self):
+        """Ends it without a word."""
+        self.process.kill()
+        self.process.wait()
+        self._ended()
+
+    def _ended(self):
         self.process = None
         Gateway.running = None
         self.log.close()
-        return status
 
 
 class Client:
@@ -267,10 +276,7 @@ def lab(core):
 
 @pytest.fixture(scope="session")
 def all_services(lab):
-    services = service.Services(f"{LAB}-svc")
-    for name, tens in shop.SERVICES.items():
-        for i in range(1, 4):
-            services.add(f"{name}-{i}", f"10.77.2.{tens}{i}")
+    services = service.Services(f"{LAB}-svc", shop.SERVICES)
     yield services
     services.stop()
 
@@ -283,30 +289,28 @@ def services(all_services):
     all_services.set("*", "ok")
 
 
-@pytest.fixture
-def new_gateway(lab, core, tmp_path):
-    """Makes gateways for one test: new_gateway(external="tap", replace={...})."""
+def gateways(lab, core, tmp_path_factory):
+    """Makes gateways: make(external=shop.DUAL_STACK, replace={...}); each has to end well."""
     made = []
 
-    def make(wrap=(), **options):
-        directory = tmp_path / f"gateway-{len(made)}"
+    def make(core=core, wrap=(), **options):
+        directory = tmp_path_factory.mktemp("gateway")
         shop.write(directory / "config", core, **options)
-        gateway = Gateway(directory, core)
-        made.append(gateway)
-        return gateway.start(wrap)
+        made.append(Gateway(directory, core, wrap))
+        return made[-1].start()
 
     yield make
     for gateway in made:
-        gateway.stop()
+        assert gateway.stop() == 0, gateway.output()[-4000:]
+
+
+new_gateway = pytest.fixture(gateways)  # for one test
+new_shared_gateway = pytest.fixture(gateways, scope="module")  # for the tests of a file, which override shared_gateway
 
 
 @pytest.fixture(scope="module")
-def shared_gateway(lab, core, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("gateway")
-    shop.write(directory / "config", core)
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
+def shared_gateway(new_shared_gateway):
+    return new_shared_gateway()
 
 
 @pytest.fixture
@@ -315,7 +319,8 @@ def gateway(shared_gateway):
     if shared_gateway.process is None:
         shared_gateway.start()
     yield shared_gateway
-    wait_for(shared_gateway.is_quiet, "no exchange left after the test")
+    if shared_gateway.process is not None:
+        wait_for(shared_gateway.is_quiet, "no exchange left after the test")
 
 
 @pytest.fixture

@@ -1,12 +1,21 @@
 """The configuration that most end-to-end tests run: a small shop behind one Gateway."""
 
+import json
 import pathlib
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-MEMORY = "200Mi"
-SERVICES = {"checkout": 1, "inventory": 2, "payment": 3}  # the tens of their addresses in 10.77.2.0/24
+SERVICES = {
+    name: [f"10.77.2.{tens}{i}" for i in (1, 2, 3)] for tens, name in enumerate(("checkout", "inventory", "payment"), 1)
+}
+PORTS = {
+    "external": {"driver": "af_xdp", "interface": "ga", "addressing": "own", "addresses": ["10.77.1.254/24"]},
+    "mesh": {"driver": "af_xdp", "interface": "gb", "addressing": "own", "addresses": ["10.77.2.254/24"]},
+}
+# What an external port may have instead.
+DUAL_STACK = {"addresses": ["10.77.1.254/24", "fd77:1::254/64"]}
+TAP = {"driver": "tap", "interface": "ta"}
 
 APPLIANCE = """\
 apiVersion: pollgate.dev/v1alpha1
@@ -14,32 +23,16 @@ kind: Appliance
 metadata: {{name: istio-ingressgateway, namespace: istio-system, labels: {{istio: ingressgateway}}}}
 spec:
   workers: {{cores: "{core}", idle: adaptive}}
-  memory: {{limit: 200Mi, hugepages: {hugepages}}}
+  memory: {{limit: {memory}, hugepages: {hugepages}}}
   ports:
-    - name: external
-{external}
-      addressing: own
-      addresses: [10.77.1.254/24]
-    - name: mesh
-      driver: af_xdp
-      interface: gb
-      addressing: own
-      addresses: [10.77.2.254/24]
+{ports}
   management:
     socket: {run}/mgmt.sock
     metrics: 127.0.0.1:15090
     health: 127.0.0.1:15021
-  drain: {{timeout: 3s}}
+  drain: {{timeout: {drain}}}
   meshRoutes: true
 """
-
-EXTERNAL = {
-    "af_xdp": "      driver: af_xdp\n      interface: ga",
-    "af_packet": "      driver: af_packet\n      interface: ga",
-    "tap": "      driver: tap\n      interface: ta",
-    "devargs": "      driver: devargs\n      checksum: accept-partial\n"
-    '      devargs: "net_af_xdp7,iface=ga,start_queue=0,queue_count=1,busy_budget=0"',
-}
 
 MESH = """\
 apiVersion: install.istio.io/v1alpha1
@@ -140,14 +133,14 @@ spec:
 """
 
 
-def service_yaml(name, tens, count=3, port=8080):
-    endpoints = "\n".join(f"  - {{addresses: [10.77.2.{tens}{i}]}}" for i in range(1, count + 1))
+def service_yaml(name, *addresses, port=8080, port_name="http", more=""):
+    """A Service and its EndpointSlice; 'more' is said of the Service's port."""
     return f"""\
 apiVersion: v1
 kind: Service
 metadata: {{name: {name}-service, namespace: default}}
 spec:
-  ports: [{{name: http, port: 80, targetPort: {port}}}]
+  ports: [{{name: {port_name}, port: 80, targetPort: {port}{more}}}]
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
@@ -155,38 +148,45 @@ metadata:
   name: {name}-service-1
   namespace: default
   labels: {{kubernetes.io/service-name: {name}-service}}
-addressType: IPv4
-ports: [{{name: http, port: {port}, protocol: TCP}}]
-endpoints:
-{endpoints}
+addressType: IPv{6 if ":" in addresses[0] else 4}
+ports: [{{name: {port_name}, port: {port}, protocol: TCP}}]
+endpoints: [{", ".join(f'{{addresses: ["{a}"]}}' for a in addresses)}]
 """
 
 
+def make_certificate(directory, name, *hosts):
+    subprocess.run([ROOT / "scripts/make-certificates", directory, name, *hosts], check=True)
+
+
+def port_yaml(name, changes):
+    fields = {"name": name, **PORTS[name], **changes}
+    return "    - " + json.dumps({key: value for key, value in fields.items() if value is not None})
+
+
 def write(
-    directory, core, external="af_xdp", memory=MEMORY, hugepages="prefer", drain="3s", spec="", replace=(), certificates=()
+    directory, core, external=(), mesh=(), memory="200Mi", hugepages="prefer", drain="3s", spec="", replace=(), certificates=()
 ):
-    """Writes the configuration to 'directory'; 'spec' is more of the Appliance, 'replace' maps file names to other texts,
-    'certificates' lists further (name, host...) to make. Each stop takes a third of 'drain'."""
+    """Writes the configuration to 'directory'. 'external' and 'mesh' are what these ports have instead of or beside the
+    usual, a field that is None they do not have, and instead of 'mesh' None leaves it out. 'spec' is more of the Appliance.
+    'replace' maps file names to other texts, or to functions that make them of the usual ones; 'certificates' maps names to
+    hosts. Each stop takes a third of 'drain'."""
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     run = directory.parent
+    ports = "\n".join(port_yaml(n, dict(c)) for n, c in (("external", external), ("mesh", mesh)) if c is not None)
     files = {
-        "appliance.yaml": APPLIANCE.format(
-            run=run, core=core, external=EXTERNAL[external], hugepages=hugepages
-        )
-        .replace("200Mi", memory)
-        .replace("timeout: 3s", f"timeout: {drain}")
-        + spec,
+        "appliance.yaml": APPLIANCE.format(run=run, core=core, memory=memory, hugepages=hugepages, ports=ports, drain=drain) + spec,
         "mesh.yaml": MESH.format(run=run),
         "gateway.yaml": GATEWAY,
         "routes.yaml": VIRTUAL_SERVICE,
         "destination-rules.yaml": DESTINATION_RULES,
-        "services.yaml": "---\n".join(service_yaml(n, t) for n, t in SERVICES.items()),
+        "services.yaml": "---\n".join(service_yaml(n, *a) for n, a in SERVICES.items()),
     }
-    files.update(replace)
+    for name, text in dict(replace).items():
+        files[name] = text(files[name]) if callable(text) else text
     for name, text in files.items():
         (directory / name).write_text(text)
-    for name, *hosts in [("shop-cert", "shop.example", "*.shop.example"), *certificates]:
+    for name, hosts in {"shop-cert": ("shop.example", "*.shop.example"), **dict(certificates)}.items():
         if not (directory / f"{name}.crt").exists():
-            subprocess.run([ROOT / "scripts/make-certificates", directory, name, *hosts], check=True)
+            make_certificate(directory, name, *hosts)
     return directory

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import HTTP, HTTPS, LAB, Client, Gateway, Response, wait_for
+from tests.e2e.conftest import HTTP, HTTPS, LAB, Client, Response, wait_for
 from tests.lab import netns, service
 from tests.lab.service import pattern
 
@@ -16,24 +16,8 @@ GATEWAY6 = "fd77:1::254"
 CLIENT6 = "fd77:1::1"
 HTTPS_URL = f"https://shop.example:{HTTPS}"
 
-SLICE = """\
-apiVersion: v1
-kind: Service
-metadata: {name: checkout-service, namespace: default}
-spec:
-  ports: [{name: http, port: 80, targetPort: 8080}]
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata:
-  name: checkout-service-1
-  namespace: default
-  labels: {kubernetes.io/service-name: checkout-service}
-addressType: IPv6
-ports: [{name: http, port: 8080, protocol: TCP}]
-endpoints:
-  - {addresses: ["fd77:2::11"]}
-  - {addresses: ["fd77:2::12"]}
+FROM = '"from":"%DOWNSTREAM_REMOTE_ADDRESS%","xff":"%REQ(X-FORWARDED-FOR)%",'
+ENTRIES = """\
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -71,30 +55,23 @@ class Client6(Client):
 
 @pytest.fixture(scope="module")
 def services6(lab):
-    services = service.Services(f"{LAB}-svc")
-    for name, address in [("checkout-1", "11"), ("checkout-2", "12"), ("inventory-1", "21"), ("payment-1", "31")]:
-        services.add(name, f"fd77:2::{address}")
+    services = service.Services(
+        f"{LAB}-svc", {"checkout": ["fd77:2::11", "fd77:2::12"], "inventory": ["fd77:2::21"], "payment": ["fd77:2::31"]}
+    )
     yield services
     services.stop()
 
 
 @pytest.fixture(scope="module")
-def shared_gateway(lab, core, services6, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("gateway")
-    appliance = (
-        shop.APPLIANCE.replace("[10.77.1.254/24]", '[10.77.1.254/24, "fd77:1::254/64"]')
-        .replace("[10.77.2.254/24]", '[10.77.2.254/24, "fd77:2::254/64"]')
-        .format(run=directory, core=core, external=shop.EXTERNAL["af_xdp"], hugepages="prefer")
+def shared_gateway(services6, new_shared_gateway):
+    return new_shared_gateway(
+        external=shop.DUAL_STACK,
+        mesh={"addresses": ["10.77.2.254/24", "fd77:2::254/64"]},
+        replace={
+            "services.yaml": shop.service_yaml("checkout", "fd77:2::11", "fd77:2::12") + ENTRIES,
+            "mesh.yaml": lambda text: text.replace('"sent"', FROM + '"sent"'),
+        },
     )
-    mesh = shop.MESH.replace('"sent"', '"from":"%DOWNSTREAM_REMOTE_ADDRESS%","xff":"%REQ(X-FORWARDED-FOR)%","sent"')
-    shop.write(
-        directory / "config",
-        core,
-        replace={"appliance.yaml": appliance, "services.yaml": SLICE, "mesh.yaml": mesh.format(run=directory)},
-    )
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, HTTP, LAB, WORKERS, Gateway, wait_for
+from tests.e2e.conftest import GATEWAY, HTTP, LAB, WORKERS, wait_for
 from tests.lab import netns
 
 GATEWAY6 = "fd77:1::254"
@@ -22,15 +22,8 @@ SOLICITATION, ADVERTISEMENT = 135, 136
 
 
 @pytest.fixture(scope="module")
-def shared_gateway(lab, core, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("gateway")
-    appliance = shop.APPLIANCE.replace("[10.77.1.254/24]", f'[10.77.1.254/24, "{GATEWAY6}/64"]').format(
-        run=directory, core=core, external=shop.EXTERNAL["af_xdp"], hugepages="prefer"
-    )
-    shop.write(directory / "config", core, replace={"appliance.yaml": appliance})
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
+def shared_gateway(new_shared_gateway):
+    return new_shared_gateway(external=shop.DUAL_STACK)
 
 
 def packed(address):

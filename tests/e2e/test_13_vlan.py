@@ -8,8 +8,7 @@ from scapy.layers.inet import ICMP, IP, TCP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
-from tests.e2e import shop
-from tests.e2e.conftest import HTTP, LAB, Gateway, wait_for
+from tests.e2e.conftest import HTTP, LAB, wait_for
 from tests.lab import netns
 
 VLAN = 100
@@ -51,15 +50,8 @@ class Wire:
 
 
 @pytest.fixture(scope="module")
-def shared_gateway(lab, core, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("gateway")
-    appliance = shop.APPLIANCE.replace(
-        "[10.77.1.254/24]", f'[{GATEWAY}/24, "{GATEWAY6}/64"]\n      vlan: {VLAN}'
-    ).format(run=directory, core=core, external=shop.EXTERNAL["af_xdp"], hugepages="prefer")
-    shop.write(directory / "config", core, replace={"appliance.yaml": appliance})
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
+def shared_gateway(new_shared_gateway):
+    return new_shared_gateway(external={"addresses": [f"{GATEWAY}/24", f"{GATEWAY6}/64"], "vlan": VLAN})
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from scapy.layers.inet6 import (  # noqa: E402
 from scapy.layers.l2 import Ether  # noqa: E402
 
 from tests.e2e import shop  # noqa: E402
-from tests.e2e.conftest import HTTP, LAB, WORKERS, Gateway, Response, wait_for  # noqa: E402
+from tests.e2e.conftest import HTTP, LAB, WORKERS, Response, wait_for  # noqa: E402
 from tests.lab import netns  # noqa: E402
 from tests.lab.service import pattern  # noqa: E402
 
@@ -73,23 +73,6 @@ def router(lab):
     client("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=1")  # takes the address along
 
 
-@pytest.fixture
-def start(lab, services, core, tmp_path):
-    started = []
-
-    def start(fields=""):
-        appliance = shop.APPLIANCE.replace(
-            "[10.77.1.254/24]", f'[10.77.1.254/24, "{GATEWAY6}/64"]\n{fields}'
-        ).format(run=tmp_path, core=core, external=shop.EXTERNAL["af_xdp"], hugepages="prefer")
-        shop.write(tmp_path / "config", core, replace={"appliance.yaml": appliance})
-        started.append(Gateway(tmp_path, core).start())
-        return started[0]
-
-    yield start
-    for gateway in started:
-        assert gateway.stop() == 0, gateway.output()[-4000:]
-
-
 def counter(gateway, name):
     return gateway.metrics().sum(f"pollgate_{name}")
 
@@ -114,8 +97,8 @@ def assert_no_way(gateway):
         wait_for(lambda: counter(gateway, "tcp_drop_listen_total") > before, "a SYN that cannot be answered")
 
 
-def test_a_router_is_asked_for_found_and_lost(router, start):
-    gateway = start()
+def test_a_router_is_asked_for_found_and_lost(router, services, new_gateway):
+    gateway = new_gateway(external=shop.DUAL_STACK)
     question = router.question()
     assert (question[IPv6].dst, question[IPv6].hlim) == ("ff02::2", 255)
     assert question[IPv6].src.startswith("fe80:")
@@ -144,16 +127,16 @@ def test_a_router_is_asked_for_found_and_lost(router, start):
     assert_no_way(gateway)
 
 
-def test_a_router_that_says_no_more_expires(router, start):
-    gateway = start()
+def test_a_router_that_says_no_more_expires(router, services, new_gateway):
+    gateway = new_gateway(external=shop.DUAL_STACK)
     router.advertise(2)
     wait_for(lambda: counter(gateway, "nd_router_advertisements_received_total") == WORKERS, "it is heard")
     wait_for(lambda: counter(gateway, "nd_routers") == 0, "it has expired")
     assert_no_way(gateway)
 
 
-def test_a_configured_gateway_is_not_displaced(router, start):
-    gateway = start('      gateway: "fd77:1::1"')
+def test_a_configured_gateway_is_not_displaced(router, services, new_gateway):
+    gateway = new_gateway(external={**shop.DUAL_STACK, "gateway": "fd77:1::1"})
     router.advertise(1800)
     wait_for(lambda: counter(gateway, "nd_drop_router_total") == WORKERS, "the advertisement is ignored")
     assert counter(gateway, "nd_routers") == 0

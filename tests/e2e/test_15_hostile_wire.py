@@ -38,7 +38,7 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether  # noqa: E402
 from scapy.packet import Raw  # noqa: E402
 
 from tests.e2e import shop  # noqa: E402
-from tests.e2e.conftest import GATEWAY, HTTP, LAB, WORKERS, Client, Gateway, Response, wait_for  # noqa: E402
+from tests.e2e.conftest import GATEWAY, HTTP, LAB, WORKERS, Client, Response, wait_for  # noqa: E402
 from tests.lab import netns  # noqa: E402
 from tests.lab.service import pattern  # noqa: E402
 
@@ -127,17 +127,11 @@ class Witness:
 
 
 @pytest.fixture(scope="module")
-def shared_gateway(lab, core, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("gateway")
-    appliance = shop.APPLIANCE.replace("[10.77.1.254/24]", '[10.77.1.254/24, "fd77:1::254/64"]').format(
-        run=directory, core=core, external=shop.EXTERNAL["af_xdp"], hugepages="prefer"
-    )
-    shop.write(directory / "config", core, replace={"appliance.yaml": appliance})
-    gateway = Gateway(directory, core).start()
+def shared_gateway(new_shared_gateway):
+    gateway = new_shared_gateway(external=shop.DUAL_STACK)
     # Until then who claims one of our addresses is right (RFC 4862, 5.4).
     wait_for(lambda: gateway.metrics().sum("pollgate_nd_announcements_sent_total") > 0, "addresses are known to be unique")
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
+    return gateway
 
 
 @pytest.fixture

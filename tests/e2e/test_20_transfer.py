@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.e2e.conftest import HTTP, HTTPS, Client, Response, read_to_end, wait_for
+from tests.e2e.conftest import HTTP, HTTPS, Response, wait_for
 from tests.lab.service import pattern
 
 HTTP_URL = f"http://shop.example:{HTTP}"

@@ -6,8 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, HTTP, LAB, Client, Gateway, Response, cores_of_workers, wait_for
+from tests.e2e.conftest import GATEWAY, HTTP, LAB, Response, cores_of_workers, wait_for
 from tests.e2e.test_20_transfer import HTTPS_URL, download
 from tests.lab import netns
 
@@ -23,85 +22,75 @@ def by_worker(gateway, name):
 
 
 @pytest.fixture(scope="module")
-def two_workers(lab, core, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("two")
-    cores = cores_of_workers(2)
-    shop.write(directory / "config", cores)
-    gateway = Gateway(directory, cores).start()
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
+def shared_gateway(new_shared_gateway):
+    return new_shared_gateway(cores_of_workers(2))
 
 
-@pytest.fixture
-def outside(two_workers):
-    return Client(two_workers.config / "ca.crt")
-
-
-def test_connections_of_one_client_spread_over_the_workers(two_workers, outside, services):
-    before = by_worker(two_workers, "pollgate_tcp_passive_opens_total")
-    sockets = [outside.connect() for _ in range(N)]
+def test_connections_of_one_client_spread_over_the_workers(gateway, client, services):
+    before = by_worker(gateway, "pollgate_tcp_passive_opens_total")
+    sockets = [client.connect() for _ in range(N)]
     for i, s in enumerate(sockets):
         s.sendall(b"GET /checkout/bytes/%d HTTP/1.1\r\nhost: shop.example\r\n\r\n" % (i * 100))
     for i, s in enumerate(sockets):
         with s, s.makefile("rb") as stream:
             assert len(Response(stream).body) == i * 100
-    opened = by_worker(two_workers, "pollgate_tcp_passive_opens_total") - before
+    opened = by_worker(gateway, "pollgate_tcp_passive_opens_total") - before
     assert sum(opened.values()) == N
     # 200 throws of a coin: fewer than 60 of one side come once in 10^8.
     assert min(opened["0"], opened["1"]) >= 60, opened
 
 
-def test_both_workers_open_connections_and_their_answers_come_back(two_workers, outside, services):
-    download(outside, f"{HTTPS_URL}/checkout/bytes/3000000", 3_000_000)
+def test_both_workers_open_connections_and_their_answers_come_back(gateway, client, services):
+    download(client, f"{HTTPS_URL}/checkout/bytes/3000000", 3_000_000)
     for _ in range(20):
-        assert outside.status(f"{HTTPS_URL}/payment") == 200
-    opened = by_worker(two_workers, "pollgate_tcp_active_opens_total")
+        assert client.status(f"{HTTPS_URL}/payment") == 200
+    opened = by_worker(gateway, "pollgate_tcp_active_opens_total")
     assert opened["0"] > 0 and opened["1"] > 0
-    metrics = two_workers.metrics()
+    metrics = gateway.metrics()
     # Each port has one queue, which worker 0 has: what is worker 1's goes over a ring in both directions.
     assert metrics.sum("pollgate_steer_handed_over_total") > 0
     assert metrics.sum("pollgate_steer_drop_full_total") == 0
 
 
-def test_a_neighbour_that_one_worker_found_is_known_to_all(two_workers, outside, services):
+def test_a_neighbour_that_one_worker_found_is_known_to_all(gateway, client, services):
     """Both know every endpoint in the end although each was asked for once."""
     for path in ("checkout", "inventory", "payment"):
         for _ in range(12):
-            outside.status(f"http://shop.example:{HTTP}/{path}")
+            client.status(f"http://shop.example:{HTTP}/{path}")
     known = wait_for(
-        lambda: (k := by_worker(two_workers, "pollgate_neigh_entries")) and k["0"] == k["1"] and k,
+        lambda: (k := by_worker(gateway, "pollgate_neigh_entries")) and k["0"] == k["1"] and k,
         "both workers know the same neighbours",
     )
     assert known["0"] >= 10  # nine endpoints and the client
-    assert two_workers.metrics().sum("pollgate_neigh_heard_total") > 0
+    assert gateway.metrics().sum("pollgate_neigh_heard_total") > 0
 
 
-def test_a_neighbour_that_moves_moves_for_all(two_workers, outside, services):
+def test_a_neighbour_that_moves_moves_for_all(gateway, client, services):
     def link(*arguments):
         with netns.inside(f"{LAB}-client"):
             return subprocess.run(["ip", *arguments], check=True, text=True, stdout=subprocess.PIPE).stdout
 
     old = json.loads(link("-j", "link", "show", "ca"))[0]["address"]
-    changed = two_workers.metrics().sum("pollgate_neigh_changed_total")
+    changed = gateway.metrics().sum("pollgate_neigh_changed_total")
     link("link", "set", "ca", "address", "02:00:00:00:77:01")
     try:
         # The client's own question for the gateway tells both workers.
         with netns.inside(f"{LAB}-client"):
             subprocess.run(["ip", "neigh", "flush", "dev", "ca"], check=True)
         for _ in range(20):
-            assert outside.status(f"http://shop.example:{HTTP}/checkout") == 200
+            assert client.status(f"http://shop.example:{HTTP}/checkout") == 200
         wait_for(
-            lambda: two_workers.metrics().sum("pollgate_neigh_changed_total") >= changed + 2, "both workers noticed"
+            lambda: gateway.metrics().sum("pollgate_neigh_changed_total") >= changed + 2, "both workers noticed"
         )
     finally:
         link("link", "set", "ca", "address", old)
         with netns.inside(f"{LAB}-client"):
             subprocess.run(["ip", "neigh", "flush", "dev", "ca"], check=True)
     for _ in range(20):
-        assert outside.status(f"http://shop.example:{HTTP}/checkout") == 200
+        assert client.status(f"http://shop.example:{HTTP}/checkout") == 200
 
 
-def test_ping_is_answered_by_one_of_them(two_workers, outside):
+def test_ping_is_answered_by_one_of_them(gateway, client):
     with netns.inside(f"{LAB}-client"):
         said = subprocess.run(
             ["ping", "-c", "5", "-i", "0.2", GATEWAY], check=True, text=True, stdout=subprocess.PIPE

@@ -14,7 +14,7 @@ import threading
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import BUILD, GATEWAY, HTTP, HTTPS, LAB, Client, Gateway, Response, wait_for
+from tests.e2e.conftest import BUILD, GATEWAY, HTTP, HTTPS, LAB, Client, Response, wait_for
 from tests.e2e.test_20_transfer import HTTPS_URL, download
 from tests.lab import netns, service
 from tests.lab.cgroup import memory_group
@@ -24,21 +24,7 @@ URL = f"http://shop.example:{HTTP}"
 NEIGHBOUR = "10.77.1.1"
 GATEWAY6, NEIGHBOUR6 = "fd77:1::254", "fd77:1::1"
 
-APPLIANCE = """\
-apiVersion: pollgate.dev/v1alpha1
-kind: Appliance
-metadata: {{name: istio-ingressgateway, namespace: istio-system, labels: {{istio: ingressgateway}}}}
-spec:
-  workers: {{cores: "{core}", idle: adaptive}}
-  memory: {{limit: 200Mi}}
-  ports:
-    - {{name: pod, driver: af_xdp, interface: ga, addressing: shared}}
-  management:
-    socket: {run}/mgmt.sock
-    metrics: 127.0.0.1:15090
-    health: "0.0.0.0:15021"
-  drain: {{timeout: 3s}}
-"""
+SERVICES = {name: [a.replace(".2.", ".3.") for a in addresses] for name, addresses in shop.SERVICES.items()}
 
 # Whose name is none of ours, and which does no harm.
 FOREIGN = """\
@@ -141,50 +127,30 @@ class Kernel:
 def pod(lab):
     ip("gw", "addr", "add", f"{GATEWAY}/24", "dev", "ga")
     ip("gw", "route", "add", "default", "via", NEIGHBOUR)
-    services = service.Services(f"{LAB}-client")
-    for name, tens in shop.SERVICES.items():
-        for i in range(1, 4):
-            ip("client", "addr", "add", f"10.77.3.{tens}{i}/32", "dev", "ca")
-            services.add(f"{name}-{i}", f"10.77.3.{tens}{i}")
+    addresses = [f"{a}/32" for of_service in SERVICES.values() for a in of_service]
+    for address in addresses:
+        ip("client", "addr", "add", address, "dev", "ca")
+    services = service.Services(f"{LAB}-client", SERVICES)
     kernel = Kernel()
     yield kernel
     kernel.stop()
     services.stop()
-    for tens in shop.SERVICES.values():
-        for i in range(1, 4):
-            ip("client", "addr", "del", f"10.77.3.{tens}{i}/32", "dev", "ca")
+    for address in addresses:
+        ip("client", "addr", "del", address, "dev", "ca")
     ip("gw", "addr", "flush", "dev", "ga")
 
 
 @pytest.fixture(scope="module")
-def module_gateway(pod, core, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("pod")
-    services = "---\n".join(shop.service_yaml(n, t) for n, t in shop.SERVICES.items())
-    shop.write(
-        directory / "config",
-        core,
+def shared_gateway(pod, new_shared_gateway):
+    return new_shared_gateway(
+        wrap=AS_POD,
+        external={"name": "pod", "addressing": "shared", "addresses": None},
+        mesh=None,
         replace={
-            "appliance.yaml": APPLIANCE.format(core=core, run=directory),
-            "services.yaml": services.replace("10.77.2.", "10.77.3."),
+            "appliance.yaml": lambda text: text.replace("127.0.0.1:15021", "0.0.0.0:15021"),
+            "services.yaml": lambda text: text.replace("10.77.2.", "10.77.3."),
         },
     )
-    gateway = Gateway(directory, core)
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
-
-
-@pytest.fixture
-def pod_gateway(module_gateway):
-    if module_gateway.process is None:
-        module_gateway.start(AS_POD)
-    yield module_gateway
-    if module_gateway.process is not None:
-        wait_for(module_gateway.is_quiet, "no exchange left after the test")
-
-
-@pytest.fixture
-def client(pod_gateway):
-    return Client(pod_gateway.config / "ca.crt")
 
 
 @contextlib.contextmanager
@@ -251,19 +217,19 @@ a_sanitizers_memory_is_not_ours = pytest.mark.skipif(
 
 
 @a_sanitizers_memory_is_not_ours
-def test_memory_of_the_pod_default(pod, pod_gateway, client):
+def test_memory_of_the_pod_default(pod, gateway, client):
     download(client, f"{HTTPS_URL}/checkout/bytes/3000000", 3_000_000)
-    assert pod_gateway.memory_kib() < 256 * 1024
+    assert gateway.memory_kib() < 256 * 1024
 
 
 @a_sanitizers_memory_is_not_ours
-def test_pod_under_load_stays_below_its_limit(pod, module_gateway):
+def test_pod_under_load_stays_below_its_limit(pod, gateway):
     """The pod default, in a memory cgroup as the container has one: a thousand connections, big bodies both ways, TLS."""
     limit = 256 << 20
-    module_gateway.stop()
+    gateway.stop()
     with memory_group(f"{LAB}-pod", limit) as group:
-        module_gateway.start(AS_POD, group.enter)
-        client = Client(module_gateway.config / "ca.crt")
+        gateway.start(group.enter)
+        client = Client(gateway.config / "ca.crt")
         with contextlib.ExitStack() as held:
             for i in range(1000):
                 s = held.enter_context(client.connect() if i % 4 else client.connect_tls())
@@ -278,15 +244,15 @@ def test_pod_under_load_stays_below_its_limit(pod, module_gateway):
                 answer = client.curl(f"{HTTPS_URL}/{path}/sum", "-d", "x" * 100_000)
                 assert json.loads(answer.stdout)["length"] == 100_000
             assert client.status(f"{URL}/inventory") == 200
-        wait_for(module_gateway.is_quiet, "no exchange left")
+        wait_for(gateway.is_quiet, "no exchange left")
         peak = group.peak()
-        print(f"peak {peak / (1 << 20):.0f} MiB, resident {module_gateway.memory_kib() >> 10} MiB")
+        print(f"peak {peak / (1 << 20):.0f} MiB, resident {gateway.memory_kib() >> 10} MiB")
         assert group.kills() == 0
-        assert module_gateway.stop() == 0
+        assert gateway.stop() == 0
         assert peak < limit
 
 
-def test_kernel_goes_on_while_the_gateway_serves(pod, pod_gateway, client):
+def test_kernel_goes_on_while_the_gateway_serves(pod, gateway, client):
     pod.works()
     download(client, f"{HTTPS_URL}/checkout/bytes/3000000", 3_000_000)
     answer = client.curl(f"{HTTPS_URL}/checkout/sum", "-d", "x" * 100_000)
@@ -294,13 +260,13 @@ def test_kernel_goes_on_while_the_gateway_serves(pod, pod_gateway, client):
     pod.works()
     assert client.status(f"{URL}/inventory") == 200
     assert program_on_ga() != 0
-    assert pod_gateway.stop() == 0
+    assert gateway.stop() == 0
     assert program_on_ga() == 0
     with pytest.raises(ConnectionRefusedError):  # by the kernel
         client.connect(HTTPS)
 
 
-def test_neighbour_that_moves_is_followed(pod, pod_gateway, client):
+def test_neighbour_that_moves_is_followed(pod, gateway, client):
     upstream = f"{URL}/checkout"
     assert client.status(upstream) == 200
     before = json.loads(ip("client", "-j", "link", "show", "ca"))[0]["address"]
@@ -314,13 +280,13 @@ def test_neighbour_that_moves_is_followed(pod, pod_gateway, client):
             kept.sendall(b"GET /inventory HTTP/1.1\r\nHost: shop.example\r\n\r\n")
             assert Response(stream).status == 200
             pod.works()
-            assert pod_gateway.metrics().sum("pollgate_neigh_changed_total") >= 1
+            assert gateway.metrics().sum("pollgate_neigh_changed_total") >= 1
         finally:
             ip("client", "link", "set", "ca", "address", before)
     assert client.status(upstream) == 200
 
 
-def test_addresses_and_routes_are_followed(pod, pod_gateway, client):
+def test_addresses_and_routes_are_followed(pod, gateway, client):
     second = "10.77.1.253"
     ip("gw", "addr", "add", f"{second}/24", "dev", "ga")
     try:
@@ -346,35 +312,31 @@ def test_addresses_and_routes_are_followed(pod, pod_gateway, client):
     assert client.status(f"{URL}/checkout") == 200
 
 
-def test_gateway_that_was_killed_is_replaced(pod, pod_gateway, client):
+def test_gateway_that_was_killed_is_replaced(pod, gateway, client):
     assert client.status(f"{URL}/checkout") == 200
     left = program_on_ga()
-    pod_gateway.process.kill()
-    pod_gateway.process.wait()
+    gateway.kill()
     assert program_on_ga() == left != 0
     ping = run_in("client", "ping", "-c", "1", "-w", "30", GATEWAY)
     assert ping.returncode == 0, ping.stdout
     with pytest.raises(TimeoutError):  # dropped, not reset: the next gateway may have it
         client.connect(timeout=1)
-    Gateway.running = None  # there is nothing to stop any more
-    pod_gateway.start(AS_POD)
+    gateway.start()
     assert program_on_ga() not in (0, left)
-    assert "replaced the XDP program of a gateway that was killed" in pod_gateway.output()
+    assert "replaced the XDP program of a gateway that was killed" in gateway.output()
     assert client.status(f"{URL}/checkout") == 200
     pod.works()
 
 
-def test_own_interface_of_a_gateway_that_was_killed_is_replaced(pod, pod_gateway, new_gateway, all_services):
-    pod_gateway.stop()
+def test_own_interface_of_a_gateway_that_was_killed_is_replaced(pod, gateway, new_gateway, all_services):
+    gateway.stop()
     ip("gw", "addr", "flush", "dev", "ga")
     own = new_gateway()
     try:
         client = Client(own.config / "ca.crt")
         assert client.status(f"{URL}/checkout") == 200
-        own.process.kill()
-        own.process.wait()
+        own.kill()
         assert program_on_ga() != 0
-        type(own).running = None
         own.start()
         assert own.output().count("replaced the XDP program of a gateway that was killed") == 2  # ga and gb
         assert client.status(f"{URL}/checkout") == 200
@@ -386,9 +348,9 @@ def test_own_interface_of_a_gateway_that_was_killed_is_replaced(pod, pod_gateway
 
 
 @pytest.mark.parametrize("stack", [4, 6])
-def test_icmp_errors_about_connections_reach_the_gateway(pod, pod_gateway, client, stack):
+def test_icmp_errors_about_connections_reach_the_gateway(pod, gateway, client, stack):
     def count(name):
-        return pod_gateway.metrics().sum(f"pollgate_{name}_total")
+        return gateway.metrics().sum(f"pollgate_{name}_total")
 
     too_big = "icmp6_too_big_received" if stack == 6 else "icmp_too_big_received"
     with contextlib.ExitStack() as undo:
@@ -404,9 +366,9 @@ def test_icmp_errors_about_connections_reach_the_gateway(pod, pod_gateway, clien
         assert count(too_big) > before[1]
 
 
-def test_ip6_is_shared_too(pod, pod_gateway, client):
+def test_ip6_is_shared_too(pod, gateway, client):
     to = ("--resolve", f"shop.example:{HTTPS}:[{GATEWAY6}]")
-    before = pod_gateway.metrics()
+    before = gateway.metrics()
 
     def ping():
         answer = run_in("client", "ping", "-6", "-c", "2", "-i", "0.2", "-w", "30", GATEWAY6)
@@ -424,14 +386,14 @@ def test_ip6_is_shared_too(pod, pod_gateway, client):
                 accepted.sendall(b"the kernel's")
                 assert s.recv(100) == b"the kernel's"
         pod.works()
-    after = pod_gateway.metrics()
+    after = gateway.metrics()
     for name in ("icmp6_echo_replies", "nd_solicitations_sent", "nd_advertisements_sent", "nd_announcements_sent"):
         assert after.sum(f"pollgate_{name}_total") == before.sum(f"pollgate_{name}_total"), name
     assert client.status(f"{URL}/checkout") == 200
 
 
-def test_program_of_somebody_else_is_left_alone(pod, pod_gateway, client, tmp_path):
-    pod_gateway.stop()
+def test_program_of_somebody_else_is_left_alone(pod, gateway, client, tmp_path):
+    gateway.stop()
     (tmp_path / "foreign.c").write_text(FOREIGN)
     subprocess.run(
         ["clang", "-target", "bpf", "-O2", "-c", tmp_path / "foreign.c", "-o", tmp_path / "foreign.o"], check=True
@@ -440,7 +402,7 @@ def test_program_of_somebody_else_is_left_alone(pod, pod_gateway, client, tmp_pa
     try:
         foreign = program_on_ga()
         assert foreign != 0
-        answer = run_pollgate(pod_gateway.config)
+        answer = run_pollgate(gateway.config)
         assert answer.returncode == 1
         assert (
             f'port "pod": XDP program "of_others" ({foreign}) of somebody else is on interface "ga"; '
@@ -449,21 +411,21 @@ def test_program_of_somebody_else_is_left_alone(pod, pod_gateway, client, tmp_pa
         assert program_on_ga() == foreign
     finally:
         ip("gw", "link", "set", "dev", "ga", "xdp", "off")
-    pod_gateway.start(AS_POD)
+    gateway.start()
     assert client.status(f"{URL}/checkout") == 200
 
 
-def test_kernel_that_may_choose_our_ports_is_warned_of(pod, pod_gateway, client):
+def test_kernel_that_may_choose_our_ports_is_warned_of(pod, gateway, client):
     warning = "the kernel may choose local ports that are ours"
     told = "ports=61000-62000; change localPorts, or: sysctl -w net.ipv4.ip_local_reserved_ports=61000-65535"
 
     def restarted():
-        pod_gateway.stop()
-        seen = len(pod_gateway.output())
-        pod_gateway.start(AS_POD)
-        return pod_gateway.output()[seen:]
+        gateway.stop()
+        seen = len(gateway.output())
+        gateway.start()
+        return gateway.output()[seen:]
 
-    assert warning not in pod_gateway.output()
+    assert warning not in gateway.output()
     with setting("gw", "net.ipv4.ip_local_port_range", "32768 62000"):
         line = next(line for line in restarted().splitlines() if warning in line)
         assert told in line
@@ -472,10 +434,10 @@ def test_kernel_that_may_choose_our_ports_is_warned_of(pod, pod_gateway, client)
     assert client.status(f"{URL}/checkout") == 200
 
 
-def test_one_interface_has_one_gateway(pod, pod_gateway, client):
-    text = (pod_gateway.config / "appliance.yaml").read_text()
-    second = pod_gateway.run_dir / "second"
-    shutil.copytree(pod_gateway.config, second)
+def test_one_interface_has_one_gateway(pod, gateway, client):
+    text = (gateway.config / "appliance.yaml").read_text()
+    second = gateway.run_dir / "second"
+    shutil.copytree(gateway.config, second)
     for what in ("mgmt.sock", "15090", "15021"):
         text = text.replace(what, what.replace("mgmt", "second").replace("150", "250"))
     (second / "appliance.yaml").write_text(text)
@@ -485,14 +447,14 @@ def test_one_interface_has_one_gateway(pod, pod_gateway, client):
     assert client.status(f"{URL}/checkout") == 200
 
 
-def test_reload_follows_the_listeners(pod, pod_gateway, client):
-    gateways = pod_gateway.config / "gateway.yaml"
+def test_reload_follows_the_listeners(pod, gateway, client):
+    gateways = gateway.config / "gateway.yaml"
     text = gateways.read_text()
     more = "    - port: {number: 9443, name: more, protocol: HTTP}\n      hosts: ['*']\n"
     with pytest.raises(ConnectionRefusedError):
         client.connect(9443)
     gateways.write_text(text + more)
-    pod_gateway.ctl("reload")
+    gateway.ctl("reload")
     kept = client.connect(9443)
     kept.settimeout(60)
     stream = kept.makefile("rb")
@@ -503,9 +465,9 @@ def test_reload_follows_the_listeners(pod, pod_gateway, client):
 
     assert ask() == 200
     gateways.write_text(text)
-    pod_gateway.ctl("reload")
+    gateway.ctl("reload")
     kept.close()
     stream.close()
-    wait_for(lambda: "a port is the kernel's again port=9443" in pod_gateway.output(), "the kernel has the port back")
+    wait_for(lambda: "a port is the kernel's again port=9443" in gateway.output(), "the kernel has the port back")
     with pytest.raises(ConnectionRefusedError):
         client.connect(9443)

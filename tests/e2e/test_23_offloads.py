@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, Client, Gateway, cores_of_workers
+from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, Client, cores_of_workers
 from tests.lab import netns
 from tests.lab.service import pattern
 
@@ -29,16 +29,9 @@ class TapClient(Client):
         return super().curl(url, *to, *arguments, namespace="gw", **options)
 
 
-def write_config(directory, core, offloads):
-    external = shop.EXTERNAL["tap"] + f"\n      offloads: {offloads}"
-    appliance = shop.APPLIANCE.format(run=directory, core=core, external=external, hugepages="prefer")
-    appliance = appliance.replace("[10.77.1.254/24]", '[10.77.1.254/24, "fd77:1::254/64"]')
-    appliance = appliance.replace("200Mi", "256Mi")  # a TAP port has a queue for each worker
-    shop.write(directory / "config", core, replace={"appliance.yaml": appliance})
-
-
-def start(gateway):
-    gateway.start()
+def start(new_gateway, offloads, **options):
+    port = {**shop.TAP, **shop.DUAL_STACK, "offloads": offloads}
+    gateway = new_gateway(external=port, memory="256Mi", **options)  # a TAP port has a queue for each worker
     with netns.inside(f"{LAB}-gw"):
         subprocess.run(["ip", "addr", "add", "10.77.1.1/24", "dev", "ta"], check=True)
         subprocess.run(["sysctl", "-qw", "net.ipv6.conf.ta.disable_ipv6=0"], check=True)
@@ -48,12 +41,10 @@ def start(gateway):
 
 
 @pytest.fixture(params=["auto", "off"])
-def gateway(request, lab, services, core, tmp_path):
-    write_config(tmp_path, core, request.param)
-    gateway = start(Gateway(tmp_path, core))
+def gateway(request, services, new_gateway):
+    gateway = start(new_gateway, request.param)
     gateway.offloads = request.param
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
+    return gateway
 
 
 def port(gateway, name="external"):
@@ -103,24 +94,19 @@ def test_megabytes_arrive_whole_in_both_directions(gateway, tmp_path, family, sc
         assert segments > 4 * packets
 
 
-def test_without_rss_two_queues_are_steered_in_software(lab, services, tmp_path):
+def test_without_rss_two_queues_are_steered_in_software(services, new_gateway):
     """The kernel chooses the queue of a TAP device by a rule of its own."""
-    cores = cores_of_workers(2)
-    write_config(tmp_path, cores, "auto")
-    gateway = start(Gateway(tmp_path, cores))
-    try:
-        assert port(gateway)["queues"] == 2
-        assert port(gateway)["steering"].startswith("software: the device")
-        assert port(gateway, "mesh")["steering"] == "software: fewer queues than workers"
-        client = TapClient(gateway.config / "ca.crt")
-        for _ in range(20):
-            for family in (4, 6):
-                client.curl(f"http://shop.example:{HTTP}/checkout/bytes/100000", family, text=False)
-        metrics = gateway.metrics()
-        assert metrics.sum("pollgate_steer_handed_over_total") > 0
-        # A packet at the wrong worker is answered by a reset: no curl failed, and no exchange began anew. The drop
-        # counters are no proof, as services still repeat what they had for gateways before this one.
-        assert metrics.sum("envoy_cluster_upstream_rq_retry") == 0
-        assert metrics.sum("pollgate_steer_rss_wrong_total") == 0
-    finally:
-        assert gateway.stop() == 0, gateway.output()[-4000:]
+    gateway = start(new_gateway, "auto", core=cores_of_workers(2))
+    assert port(gateway)["queues"] == 2
+    assert port(gateway)["steering"].startswith("software: the device")
+    assert port(gateway, "mesh")["steering"] == "software: fewer queues than workers"
+    client = TapClient(gateway.config / "ca.crt")
+    for _ in range(20):
+        for family in (4, 6):
+            client.curl(f"http://shop.example:{HTTP}/checkout/bytes/100000", family, text=False)
+    metrics = gateway.metrics()
+    assert metrics.sum("pollgate_steer_handed_over_total") > 0
+    # A packet at the wrong worker is answered by a reset: no curl failed, and no exchange began anew. The drop
+    # counters are no proof, as services still repeat what they had for gateways before this one.
+    assert metrics.sum("envoy_cluster_upstream_rq_retry") == 0
+    assert metrics.sum("pollgate_steer_rss_wrong_total") == 0

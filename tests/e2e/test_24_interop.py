@@ -16,7 +16,7 @@ import subprocess
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import HTTPS, LAB, Gateway
+from tests.e2e.conftest import HTTPS, LAB
 from tests.lab.lossy import LossyPath
 from tests.lab.service import pattern
 
@@ -37,16 +37,9 @@ def configure(namespace, bits, small, ecn):
 
 
 @pytest.fixture(scope="module")
-def shared_gateway(lab, core, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("gateway")
-    appliance = shop.APPLIANCE.replace("[10.77.1.254/24]", f'[10.77.1.254/24, "{GATEWAY6}/64"]').format(
-        run=directory, core=core, external=shop.EXTERNAL["af_xdp"], hugepages="prefer"
-    )
+def shared_gateway(new_shared_gateway):
     rules = shop.DESTINATION_RULES.replace("connectTimeout: 2s", "connectTimeout: 60s")
-    shop.write(directory / "config", core, replace={"appliance.yaml": appliance, "destination-rules.yaml": rules})
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
+    return new_shared_gateway(external=shop.DUAL_STACK, replace={"destination-rules.yaml": rules})
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """Which certificate answers, and what happens to those whom none answers."""
 
 import ssl
-import subprocess
 
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import HTTPS, Client, Gateway, Response, read_to_end, wait_for
+from tests.e2e.conftest import HTTPS, Response, read_to_end, wait_for
 
 SERVERS = """\
 apiVersion: networking.istio.io/v1
@@ -30,25 +29,14 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def tls_gateway(lab, core, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("tls")
-    shop.write(
-        directory / "config",
-        core,
+def shared_gateway(new_shared_gateway):
+    return new_shared_gateway(
         replace={
             "gateway.yaml": SERVERS,
             "routes.yaml": shop.VIRTUAL_SERVICE.replace("hosts: [shop.example]", "hosts: [shop.example, api.shop.example]"),
         },
-        certificates=[("exact-cert", "api.shop.example")],
+        certificates={"exact-cert": ["api.shop.example"]},
     )
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0
-
-
-@pytest.fixture
-def tls_client(tls_gateway):
-    return Client(tls_gateway.config / "ca.crt")
 
 
 @pytest.mark.parametrize(
@@ -56,66 +44,64 @@ def tls_client(tls_gateway):
     [("shop.example", "shop.example"), ("a.shop.example", "shop.example"), ("api.shop.example", "api.shop.example"),
      ("API.Shop.Example", "api.shop.example")],
 )
-def test_certificate_is_chosen_by_name(tls_client, name, subject):
-    with tls_client.connect_tls(name) as s:
+def test_certificate_is_chosen_by_name(client, name, subject):
+    with client.connect_tls(name) as s:
         certificate = s.getpeercert()
         assert (("commonName", subject),) in certificate["subject"]
         assert s.selected_alpn_protocol() == "http/1.1"
 
 
 @pytest.mark.parametrize("name, alert", [("other.example", "unrecognized name"), ("missing.example", "internal error")])
-def test_name_without_a_certificate_is_not_served(tls_gateway, tls_client, name, alert):
+def test_name_without_a_certificate_is_not_served(gateway, client, name, alert):
     with pytest.raises(ssl.SSLError, match=alert):
-        tls_client.connect_tls(name).close()
+        client.connect_tls(name).close()
 
 
-def test_client_without_sni_is_not_served(tls_client):
-    context = ssl.create_default_context(cafile=tls_client.ca)
+def test_client_without_sni_is_not_served(client):
+    context = ssl.create_default_context(cafile=client.ca)
     context.check_hostname = False
     with pytest.raises((ssl.SSLError, ConnectionResetError)):
-        context.wrap_socket(tls_client.connect(HTTPS)).close()
+        context.wrap_socket(client.connect(HTTPS)).close()
 
 
-def test_refused_handshake_says_why(tls_gateway, tls_client):
-    before = tls_gateway.metrics().sum("pollgate_tls_fail_cipher_total")
-    context = ssl.create_default_context(cafile=tls_client.ca)
+def test_refused_handshake_says_why(gateway, client):
+    before = gateway.metrics().sum("pollgate_tls_fail_cipher_total")
+    context = ssl.create_default_context(cafile=client.ca)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("DHE-RSA-AES128-GCM-SHA256")
     with pytest.raises(ssl.SSLError, match="alert handshake failure"):
-        context.wrap_socket(tls_client.connect(HTTPS), server_hostname="shop.example").close()
-    assert tls_gateway.metrics().sum("pollgate_tls_fail_cipher_total") == before + 1
+        context.wrap_socket(client.connect(HTTPS), server_hostname="shop.example").close()
+    assert gateway.metrics().sum("pollgate_tls_fail_cipher_total") == before + 1
 
 
-def test_routes_of_one_server_are_not_those_of_another(tls_client, services):
+def test_routes_of_one_server_are_not_those_of_another(client, services):
     """A connection for api.shop.example does not reach the hosts of the other server (RFC 9110, 7.4)."""
-    with tls_client.connect_tls("api.shop.example") as s, s.makefile("rb") as stream:
+    with client.connect_tls("api.shop.example") as s, s.makefile("rb") as stream:
         s.sendall(b"GET /checkout HTTP/1.1\r\nhost: api.shop.example\r\n\r\n")
         assert Response(stream).status == 200
         s.sendall(b"GET /checkout HTTP/1.1\r\nhost: shop.example\r\n\r\n")
         assert Response(stream).status == 404
 
 
-def test_plain_http_on_the_tls_port_ends_the_connection(tls_gateway, tls_client):
-    before = tls_gateway.metrics().sum("pollgate_tls_fail_plaintext_total")
-    with tls_client.connect(HTTPS) as s:
+def test_plain_http_on_the_tls_port_ends_the_connection(gateway, client):
+    before = gateway.metrics().sum("pollgate_tls_fail_plaintext_total")
+    with client.connect(HTTPS) as s:
         s.sendall(b"GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n")
         assert b"HTTP/" not in read_to_end(s)
     wait_for(
-        lambda: tls_gateway.metrics().sum("pollgate_tls_fail_plaintext_total") == before + 1, "the refusal is counted"
+        lambda: gateway.metrics().sum("pollgate_tls_fail_plaintext_total") == before + 1, "the refusal is counted"
     )
 
 
-def test_renewed_certificate_is_served_after_reload(tls_gateway, tls_client, services):
+def test_renewed_certificate_is_served_after_reload(gateway, client, services):
     def serial():
-        with tls_client.connect_tls("api.shop.example") as s:
+        with client.connect_tls("api.shop.example") as s:
             return s.getpeercert()["serialNumber"]
 
     before = serial()
-    with tls_client.connect_tls("api.shop.example") as old, old.makefile("rb") as stream:
-        subprocess.run(
-            [shop.ROOT / "scripts/make-certificates", tls_gateway.config, "exact-cert", "api.shop.example"], check=True
-        )
-        tls_gateway.ctl("reload")
+    with client.connect_tls("api.shop.example") as old, old.makefile("rb") as stream:
+        shop.make_certificate(gateway.config, "exact-cert", "api.shop.example")
+        gateway.ctl("reload")
         assert serial() != before
         old.sendall(b"GET /checkout HTTP/1.1\r\nhost: api.shop.example\r\n\r\n")
         assert Response(stream).status == 200, "the connection made before goes on"

@@ -6,9 +6,8 @@ import subprocess
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, HTTPS, Client, Gateway, wait_for
+from tests.e2e.conftest import GATEWAY, HTTPS, LAB, wait_for
 from tests.lab import netns
-from tests.e2e.conftest import LAB
 
 SERVERS = """\
 apiVersion: networking.istio.io/v1
@@ -75,30 +74,22 @@ def people(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def mutual(lab, core, people, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("mutual")
-    shop.write(
-        directory / "config",
-        core,
+def shared_gateway(people, new_shared_gateway):
+    who = '"peer":"%DOWNSTREAM_PEER_SUBJECT%","uri":"%DOWNSTREAM_PEER_URI_SAN%",'
+    return new_shared_gateway(
         replace={
             "gateway.yaml": SERVERS,
             "routes.yaml": shop.VIRTUAL_SERVICE.replace("hosts: [shop.example]", f"hosts: [{', '.join(HOSTS)}]"),
-            "mesh.yaml": shop.MESH.format(run=directory).replace(
-                '"method"', '"peer":"%DOWNSTREAM_PEER_SUBJECT%","uri":"%DOWNSTREAM_PEER_URI_SAN%","method"'
-            ),
+            "mesh.yaml": lambda text: text.replace('"method"', who + '"method"'),
+            "shop-cert-cacert.crt": people.text("ca"),
         },
+        certificates={"shop-cert": HOSTS},
     )
-    (directory / "config" / "shop-cert-cacert.crt").write_text(people.text("ca"))
-    subprocess.run([shop.ROOT / "scripts/make-certificates", directory / "config", "shop-cert", *HOSTS], check=True)
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
 
 
 @pytest.fixture
-def ask(mutual, people, services):
+def ask(client, people, services):
     """ask(host, who, *arguments): curl's answer, without raising."""
-    client = Client(mutual.config / "ca.crt")
 
     def run(host, who=None, *arguments, path="/checkout/headers"):
         words = ["--cert", people.path(who, "crt"), "--key", people.path(who, "key")] if who else []
@@ -115,14 +106,14 @@ def told(answer, name="x-forwarded-client-cert"):
 
 
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
-def test_the_service_is_told_who_asks(mutual, people, ask, version):
+def test_the_service_is_told_who_asks(gateway, people, ask, version):
     (said,) = told(ask("mutual.shop.example", "alice", version, "-H", "x-forwarded-client-cert: forged"))
     assert said.startswith(f'Hash={people.fingerprint("alice")};Cert="-----BEGIN%20CERTIFICATE-----%0A')
     assert said.endswith(';Subject="CN=alice,O=Shop";URI=spiffe://shop/ns/a/sa/alice;DNS=alice.example')
     (said,) = told(ask("mutual.shop.example", "bob", version))
     assert said.endswith(';Subject="CN=bob,O=Shop";URI=;DNS=bob.example')
     wait_for(
-        lambda: any(e["peer"] == "CN=alice,O=Shop" and e["uri"] == "spiffe://shop/ns/a/sa/alice" for e in mutual.access_log()),
+        lambda: any(e["peer"] == "CN=alice,O=Shop" and e["uri"] == "spiffe://shop/ns/a/sa/alice" for e in gateway.access_log()),
         "the access log names the client",
     )
 
@@ -131,12 +122,12 @@ def test_the_service_is_told_who_asks(mutual, people, ask, version):
     (["--tls-max", "1.2"], {None: "handshake failure", "mallory": "unknown ca", "server": "unsupported certificate"}),
     (["--tlsv1.3"], {None: "certificate required", "mallory": "unknown ca", "server": "unsupported certificate"}),
 ])
-def test_others_are_refused_with_the_right_alert(mutual, people, ask, version, alerts):
-    before = mutual.metrics()
+def test_others_are_refused_with_the_right_alert(gateway, people, ask, version, alerts):
+    before = gateway.metrics()
     for who, alert in alerts.items():
         answer = ask("mutual.shop.example", who, *version)
         assert answer.returncode != 0 and alert in answer.stderr, answer.stderr
-    after = mutual.metrics()
+    after = gateway.metrics()
     for name, n in (("no_cert", 1), ("error", 2)):
         name = f"envoy_listener_ssl_fail_verify_{name}"
         assert after.sum(name) - before.sum(name) == n
@@ -152,12 +143,12 @@ def test_an_optional_certificate_may_be_missing_but_not_bad(ask):
     assert ask("optional.shop.example", "mallory").returncode != 0
 
 
-def test_pollgatectl_shows_who_is_asked_and_whose_word_counts(mutual):
-    (listener,) = json.loads(mutual.ctl("listeners").stdout)["listeners"]
+def test_pollgatectl_shows_who_is_asked_and_whose_word_counts(gateway):
+    (listener,) = json.loads(gateway.ctl("listeners").stdout)["listeners"]
     asked = {c["sni"][0]: c["client_certificates"] for c in listener["chains"]}
     assert asked["shop.example"] == "not asked for" and asked["optional.shop.example"] == "optional"
     assert asked["mutual.shop.example"] == "required"
-    rows = json.loads(mutual.ctl("certs").stdout)["certificates"]
+    rows = json.loads(gateway.ctl("certs").stdout)["certificates"]
     authorities = [r for r in rows if r["state"] == "CA of clients"]
     assert {r["sni"][0] for r in authorities} == set(HOSTS) - {"shop.example"}
     assert all(r["certificate"].endswith("shop-cert-cacert.crt") and 28 <= r["days_left"] <= 30 for r in authorities)
@@ -167,20 +158,20 @@ def test_a_server_that_does_not_ask_is_told_nothing(ask):
     assert told(ask("shop.example", "alice", "-H", "x-forwarded-client-cert: forged")) == []
 
 
-def test_only_names_of_the_list_get_in(mutual, ask):
+def test_only_names_of_the_list_get_in(gateway, ask):
     assert "CN=alice" in told(ask("named.shop.example", "alice"))[0]
-    before = mutual.metrics().sum("envoy_listener_ssl_fail_verify_san")
+    before = gateway.metrics().sum("envoy_listener_ssl_fail_verify_san")
     answer = ask("named.shop.example", "bob", "--tlsv1.3")
     assert answer.returncode != 0 and "bad certificate" in answer.stderr
-    assert mutual.metrics().sum("envoy_listener_ssl_fail_verify_san") == before + 1
+    assert gateway.metrics().sum("envoy_listener_ssl_fail_verify_san") == before + 1
 
 
-def s_client(mutual, host, *words):
+def s_client(gateway, host, *words):
     """One request over openssl's client; returns all it printed."""
     with netns.inside(f"{LAB}-client"):
         return subprocess.run(
             ["openssl", "s_client", "-connect", f"{GATEWAY}:{HTTPS}", "-servername", host, "-ign_eof",
-             "-CAfile", mutual.config / "ca.crt", *words],
+             "-CAfile", gateway.config / "ca.crt", *words],
             input=f"GET /checkout/headers HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n",
             text=True,
             stdout=subprocess.PIPE,
@@ -190,44 +181,44 @@ def s_client(mutual, host, *words):
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
-def test_a_session_is_no_way_around_the_rules(mutual, people, services, tmp_path, version):
+def test_a_session_is_no_way_around_the_rules(gateway, people, services, tmp_path, version):
     session = str(tmp_path / "session")
     alice = ["-cert", people.path("alice", "crt"), "-key", people.path("alice", "key")]
     # Of a server that asks for nothing: it opens no other one.
-    assert "HTTP/1.1 200" in s_client(mutual, "shop.example", version, "-sess_out", session)
-    said = s_client(mutual, "mutual.shop.example", version, "-sess_in", session)
+    assert "HTTP/1.1 200" in s_client(gateway, "shop.example", version, "-sess_out", session)
+    said = s_client(gateway, "mutual.shop.example", version, "-sess_in", session)
     assert "HTTP/1.1 200" not in said
     # Of a client without a certificate, where that is allowed.
-    assert "HTTP/1.1 200" in s_client(mutual, "optional.shop.example", version, "-sess_out", session)
-    assert "HTTP/1.1 200" not in s_client(mutual, "mutual.shop.example", version, "-sess_in", session)
+    assert "HTTP/1.1 200" in s_client(gateway, "optional.shop.example", version, "-sess_out", session)
+    assert "HTTP/1.1 200" not in s_client(gateway, "mutual.shop.example", version, "-sess_in", session)
     # Of a client that may enter one, but not the other.
     bob = ["-cert", people.path("bob", "crt"), "-key", people.path("bob", "key")]
-    assert "HTTP/1.1 200" in s_client(mutual, "mutual.shop.example", version, "-sess_out", session, *bob)
-    assert "HTTP/1.1 200" not in s_client(mutual, "named.shop.example", version, "-sess_in", session, *bob)
+    assert "HTTP/1.1 200" in s_client(gateway, "mutual.shop.example", version, "-sess_out", session, *bob)
+    assert "HTTP/1.1 200" not in s_client(gateway, "named.shop.example", version, "-sess_in", session, *bob)
     # On its own server it resumes, and the service is told of the same client.
-    assert "HTTP/1.1 200" in s_client(mutual, "mutual.shop.example", version, "-sess_out", session, *alice)
-    said = s_client(mutual, "mutual.shop.example", version, "-sess_in", session, *alice)
+    assert "HTTP/1.1 200" in s_client(gateway, "mutual.shop.example", version, "-sess_out", session, *alice)
+    said = s_client(gateway, "mutual.shop.example", version, "-sess_in", session, *alice)
     assert "Reused, " in said and "CN=alice,O=Shop" in said
 
 
-def test_a_reload_changes_whom_is_trusted(mutual, people, ask, tmp_path):
+def test_a_reload_changes_whom_is_trusted(gateway, people, ask, tmp_path):
     session = str(tmp_path / "session")
     alice = ["-cert", people.path("alice", "crt"), "-key", people.path("alice", "key")]
-    assert "HTTP/1.1 200" in s_client(mutual, "mutual.shop.example", "-sess_out", session, *alice)
-    ca = mutual.config / "shop-cert-cacert.crt"
+    assert "HTTP/1.1 200" in s_client(gateway, "mutual.shop.example", "-sess_out", session, *alice)
+    ca = gateway.config / "shop-cert-cacert.crt"
     try:
         ca.write_text(people.text("other"))
-        mutual.ctl("reload")
+        gateway.ctl("reload")
         assert "CN=mallory" in told(ask("mutual.shop.example", "mallory"))[0]
         assert ask("mutual.shop.example", "alice").returncode != 0
         # Who was let in under the old CA does not come back on a ticket.
-        assert "HTTP/1.1 200" not in s_client(mutual, "mutual.shop.example", "-sess_in", session, *alice)
+        assert "HTTP/1.1 200" not in s_client(gateway, "mutual.shop.example", "-sess_in", session, *alice)
         ca.unlink()
-        answer = mutual.ctl("reload")
+        answer = gateway.ctl("reload")
         assert "has no CA for clients" in answer.stdout
         assert ask("mutual.shop.example", "alice").returncode != 0
         assert told(ask("shop.example")) == []
     finally:
         ca.write_text(people.text("ca"))
-        mutual.ctl("reload")
+        gateway.ctl("reload")
     assert "CN=alice" in told(ask("mutual.shop.example", "alice"))[0]

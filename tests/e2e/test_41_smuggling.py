@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import LAB, Gateway, wait_for
+from tests.e2e.conftest import LAB, wait_for
 from tests.lab import h1_cases
 from tests.lab.oracle import Cut, Message, Oracle, Tape, read, read_all
 
@@ -39,22 +39,16 @@ def oracle(lab):
 
 
 @pytest.fixture(scope="module")
-def shared_gateway(lab, core, oracle, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("gateway")
-    shop.write(
-        directory / "config",
-        core,
+def shared_gateway(oracle, new_shared_gateway):
+    return new_shared_gateway(
         # The limits under which the table was written.
         spec="  http: {maxHeadBytes: 4096, maxFields: 20}\n",
         replace={
             "routes.yaml": ROUTES,
             "destination-rules.yaml": "",
-            "services.yaml": shop.service_yaml("oracle", 1, count=1, port=ADDRESS[1]),
+            "services.yaml": shop.service_yaml("oracle", ADDRESS[0], port=ADDRESS[1]),
         },
     )
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
 
 
 def ask(target, method=b"GET"):

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from tests.e2e import shop
-from tests.e2e.conftest import HTTP, Gateway, Response, read_to_end
+from tests.e2e.conftest import HTTP, Response, read_to_end
 
 URL = f"http://shop.example:{HTTP}"
 LIMIT = 20
 SPEC = f"  http: {{acceptHttp10: true, requestTimeout: 1s, maxConnectionsPerAddress: {LIMIT}}}\n"
-HEADERS = """\
+MESH = """\
+  meshConfig:
     defaultConfig:
       proxyHeaders:
         server: {value: shopkeeper}
@@ -22,13 +22,8 @@ HEADERS = """\
 
 
 @pytest.fixture(scope="module")
-def shared_gateway(lab, core, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("gateway")
-    mesh = shop.MESH.format(run=directory).replace("  meshConfig:\n", "  meshConfig:\n" + HEADERS)
-    shop.write(directory / "config", core, spec=SPEC, replace={"mesh.yaml": mesh})
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
+def shared_gateway(new_shared_gateway):
+    return new_shared_gateway(spec=SPEC, replace={"mesh.yaml": lambda text: text.replace("  meshConfig:\n", MESH)})
 
 
 def test_proxy_headers_are_as_the_mesh_says(gateway, client, services):

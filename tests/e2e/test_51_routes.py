@@ -5,8 +5,7 @@ import re
 
 import pytest
 
-from tests.e2e import shop
-from tests.e2e.conftest import HTTP, Client, Gateway, wait_for
+from tests.e2e.conftest import HTTP, wait_for
 
 URL = f"http://shop.example:{HTTP}"
 
@@ -55,18 +54,13 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def routes_gateway(lab, core, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("routes")
-    mesh = re.sub(r"    accessLogFormat: \|\n.*\n", "", shop.MESH.format(run=directory))
-    shop.write(directory / "config", core, replace={"routes.yaml": ROUTES, "mesh.yaml": mesh})
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0
-
-
-@pytest.fixture
-def routes_client(routes_gateway):
-    return Client(routes_gateway.config / "ca.crt")
+def shared_gateway(new_shared_gateway):
+    return new_shared_gateway(
+        replace={
+            "routes.yaml": ROUTES,
+            "mesh.yaml": lambda text: re.sub(r"    accessLogFormat: \|\n.*\n", "", text),
+        }
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,33 +77,33 @@ def routes_client(routes_gateway):
         ("/x/../orders/17", ["--path-as-is"], "inventory-"),
     ],
 )
-def test_first_route_that_matches_answers(routes_client, services, path, arguments, answer):
-    assert routes_client.curl(URL + path, *arguments).stdout.startswith(answer)
+def test_first_route_that_matches_answers(client, services, path, arguments, answer):
+    assert client.curl(URL + path, *arguments).stdout.startswith(answer)
 
 
-def test_rewrite_changes_the_path_and_tells_the_old_one(routes_client, services):
-    said = json.loads(routes_client.curl(f"{URL}/legacy/headers?a=b").stdout)
+def test_rewrite_changes_the_path_and_tells_the_old_one(client, services):
+    said = json.loads(client.curl(f"{URL}/legacy/headers?a=b").stdout)
     assert said["target"] == "/headers?a=b"
     assert ["x-envoy-original-path", "/legacy/headers?a=b"] in said["headers"]
 
 
-def test_redirect_keeps_the_query(routes_client):
-    said = routes_client.curl(f"{URL}/old?a=b", "-o", "/dev/null", "-w", "%{http_code} %{redirect_url}").stdout
+def test_redirect_keeps_the_query(client):
+    said = client.curl(f"{URL}/old?a=b", "-o", "/dev/null", "-w", "%{http_code} %{redirect_url}").stdout
     assert said == f"308 http://shop.example:{HTTP}/checkout?a=b"
 
 
-def test_weights_divide_the_requests(routes_client, services):
+def test_weights_divide_the_requests(client, services):
     """400 draws with p = 1/4: outside these bounds once in a hundred million runs."""
-    routes_client.curl(f"{URL}/split?[1-400]", "-o", "/dev/null")
+    client.curl(f"{URL}/split?[1-400]", "-o", "/dev/null")
     counts = services.counts()
     payment = sum(n for name, n in counts.items() if name.startswith("payment"))
     assert sum(counts.values()) == 400
     assert 50 < payment < 150
 
 
-def test_istios_own_log_line(routes_gateway, routes_client, services):
-    routes_client.curl(f"{URL}/logged?x=1", "-A", "tester")
-    path = routes_gateway.run_dir / "access.log"
+def test_istios_own_log_line(gateway, client, services):
+    client.curl(f"{URL}/logged?x=1", "-A", "tester")
+    path = gateway.run_dir / "access.log"
     line = wait_for(
         lambda: next((l for l in path.read_text().splitlines() if "/logged" in l), None), "the request is logged"
     )

@@ -16,7 +16,7 @@ import h2.events
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, Gateway, Response, read_to_end, wait_for
+from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, Response, read_to_end, wait_for
 from tests.e2e.test_50_http2 import Peer, status
 from tests.lab import h2_service, netns
 from tests.lab.service import pattern
@@ -67,11 +67,6 @@ spec:
 """
 
 
-def service_yaml(name, address, port_name):
-    text = shop.service_yaml(name, 4, count=1).replace("name: http,", f"name: {port_name},")
-    return text.replace("10.77.2.41", address)
-
-
 @pytest.fixture(scope="module")
 def twin(all_services):
     return all_services.add("twin-1", TWIN, kind=h2_service.TwinEndpoint)
@@ -100,23 +95,19 @@ def nghttpd(lab, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shared_gateway(lab, core, twin, tmp_path_factory):
-    services = [shop.service_yaml(n, t) for n, t in shop.SERVICES.items()]
-    services += [
-        service_yaml("nghttpd", NGHTTPD, "http"),
-        service_yaml("twin", TWIN, "http2-web"),
-        service_yaml("any", TWIN, "http"),
+def shared_gateway(twin, new_shared_gateway):
+    services = [
+        shop.service_yaml("nghttpd", NGHTTPD),
+        shop.service_yaml("twin", TWIN, port_name="http2-web"),
+        shop.service_yaml("any", TWIN),
     ]
-    replace = {
-        "routes.yaml": shop.VIRTUAL_SERVICE + ROUTES,
-        "destination-rules.yaml": shop.DESTINATION_RULES + RULES,
-        "services.yaml": "---\n".join(services),
-    }
-    directory = tmp_path_factory.mktemp("gateway")
-    shop.write(directory / "config", core, replace=replace)
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
+    return new_shared_gateway(
+        replace={
+            "routes.yaml": shop.VIRTUAL_SERVICE + ROUTES,
+            "destination-rules.yaml": shop.DESTINATION_RULES + RULES,
+            "more-services.yaml": "---\n".join(services),
+        }
+    )
 
 
 def sha256(path):

@@ -29,24 +29,7 @@ ROUTES = """\
 
 
 def service_yaml(name, port):
-    return f"""\
-apiVersion: v1
-kind: Service
-metadata: {{name: {name}-service, namespace: default}}
-spec:
-  ports: [{{name: web, appProtocol: grpc, port: 80, targetPort: {port}}}]
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata:
-  name: {name}-service-1
-  namespace: default
-  labels: {{kubernetes.io/service-name: {name}-service}}
-addressType: IPv4
-ports: [{{name: web, port: {port}, protocol: TCP}}]
-endpoints:
-  - {{addresses: [{ADDRESS}]}}
-"""
+    return shop.service_yaml(name, ADDRESS, port=port, port_name="web", more=", appProtocol: grpc")
 
 
 @pytest.fixture

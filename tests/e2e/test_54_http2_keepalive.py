@@ -7,11 +7,11 @@ import h2.events
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import HTTP, LAB, Gateway
+from tests.e2e.conftest import HTTP, LAB
 from tests.e2e.test_50_http2 import Peer
 from tests.lab import netns
 
-PORT = 8094
+ADDRESS, PORT = "10.77.2.41", 8094
 RULE = """\
 ---
 apiVersion: networking.istio.io/v1
@@ -37,15 +37,11 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def shared_gateway(lab, core, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("gateway")
-    shop.write(
-        directory / "config", core, spec="  http: {http2KeepAlive: {interval: 200ms, timeout: 300ms}}\n",
-        replace={"routes.yaml": shop.service_yaml("deaf", 4, count=1, port=PORT) + RULE},
+def shared_gateway(new_shared_gateway):
+    return new_shared_gateway(
+        spec="  http: {http2KeepAlive: {interval: 200ms, timeout: 300ms}}\n",
+        replace={"routes.yaml": shop.service_yaml("deaf", ADDRESS, port=PORT) + RULE},
     )
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
 
 
 @pytest.fixture
@@ -60,7 +56,7 @@ def deaf(all_services):
         writer.close()
 
     async def start():
-        return await asyncio.start_server(hear, sock=netns.listen(f"{LAB}-svc", ("10.77.2.41", PORT)))
+        return await asyncio.start_server(hear, sock=netns.listen(f"{LAB}-svc", (ADDRESS, PORT)))
 
     async def stop():
         server.close()

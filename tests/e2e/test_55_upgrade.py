@@ -10,7 +10,7 @@ import pytest
 import websockets
 
 from tests.e2e import shop
-from tests.e2e.conftest import HTTP, HTTPS, LAB, Gateway, Response, read_to_end, wait_for
+from tests.e2e.conftest import HTTP, HTTPS, LAB, Response, read_to_end, wait_for
 from tests.lab import netns
 from tests.lab.service import pattern
 
@@ -31,6 +31,7 @@ spec:
     - route: [{{destination: {{host: chat-service}}}}]
       retries: {{attempts: 0}}
 """
+CHAT, RAW = "10.77.2.41", ["10.77.2.42", "10.77.2.43"]
 PORT = 8090  # other tests have services on 8080 of the same addresses
 ASK = (
     "GET {path} HTTP/1.1\r\nHost: chat.shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -39,13 +40,9 @@ ASK = (
 
 
 @pytest.fixture(scope="module")
-def shared_gateway(lab, core, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("gateway")
-    more = PARTS.format(chat=shop.service_yaml("chat", 4, count=1, port=PORT), raw=shop.service_yaml("raw", 4, count=2, port=PORT).replace("10.77.2.41", "10.77.2.43"))
-    shop.write(directory / "config", core, replace={"chat.yaml": more})
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
+def shared_gateway(new_shared_gateway):
+    services = {"chat": shop.service_yaml("chat", CHAT, port=PORT), "raw": shop.service_yaml("raw", *RAW, port=PORT)}
+    return new_shared_gateway(replace={"chat.yaml": PARTS.format(**services)})
 
 
 async def echo(ws):
@@ -89,8 +86,8 @@ class Raw:
 @pytest.fixture(scope="module")
 def chat(all_services, shared_gateway):
     async def start():
-        servers.append(await websockets.serve(echo, sock=netns.listen(f"{LAB}-svc", ("10.77.2.41", PORT)), max_size=None, compression=None))
-        for address in ("10.77.2.42", "10.77.2.43"):
+        servers.append(await websockets.serve(echo, sock=netns.listen(f"{LAB}-svc", (CHAT, PORT)), max_size=None, compression=None))
+        for address in RAW:
             servers.append(await asyncio.start_server(raw.serve, sock=netns.listen(f"{LAB}-svc", (address, PORT))))
 
     async def stop():

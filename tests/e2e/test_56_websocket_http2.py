@@ -9,17 +9,17 @@ import h2.settings
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import LAB, Gateway, Response, wait_for
+from tests.e2e.conftest import LAB, Response, wait_for
 from tests.e2e.test_50_http2 import Peer, status
 from tests.lab import netns, websocket_service
 from tests.lab.service import pattern
 
-PORT = 8091
+ADDRESS, PORT = "10.77.2.41", 8091
 MEGABYTE = 1 << 20
 VERSIONS = ["h1", "h2"]
 PARTS = """\
-{h1}---
-{h2}---
+{chat1}---
+{chat2}---
 {any}---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -57,24 +57,16 @@ spec:
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
-def service_yaml(name):
-    return shop.service_yaml(name, 4, count=1, port=PORT)
-
-
 @pytest.fixture(scope="module")
-def shared_gateway(lab, core, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("gateway")
-    more = PARTS.format(h1=service_yaml("chat1"), h2=service_yaml("chat2"), any=service_yaml("any"))
-    shop.write(directory / "config", core, replace={"chat.yaml": more})
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
+def shared_gateway(new_shared_gateway):
+    services = {name: shop.service_yaml(name, ADDRESS, port=PORT) for name in ("chat1", "chat2", "any")}
+    return new_shared_gateway(replace={"chat.yaml": PARTS.format(**services)})
 
 
 @pytest.fixture(scope="module")
 def got(all_services, shared_gateway):
     async def start():
-        return await websocket_service.serve(netns.listen(f"{LAB}-svc", ("10.77.2.41", PORT)), got)
+        return await websocket_service.serve(netns.listen(f"{LAB}-svc", (ADDRESS, PORT)), got)
 
     async def stop():
         server.close()

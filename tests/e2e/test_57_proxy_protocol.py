@@ -6,8 +6,7 @@ import ssl
 
 import pytest
 
-from tests.e2e import shop
-from tests.e2e.conftest import HTTP, HTTPS, Gateway, Response, read_to_end
+from tests.e2e.conftest import HTTP, HTTPS, Response, read_to_end
 from tests.e2e.test_50_http2 import Peer
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -29,20 +28,11 @@ def v2(address=CLIENTS_PROXY):
 HEADERS = {"v1": v1, "v2": v2}
 
 
-def trusting(run):
-    """The mesh configuration of a gateway whose connections all begin with a header."""
-    return shop.MESH.format(run=run).replace(
-        "  meshConfig:\n", "  meshConfig:\n    defaultConfig: {gatewayTopology: {proxyProtocol: {}}}\n"
-    )
-
-
 @pytest.fixture(scope="module")
-def shared_gateway(lab, core, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("gateway")
-    shop.write(directory / "config", core, replace={"mesh.yaml": trusting(directory)})
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
+def shared_gateway(new_shared_gateway):
+    """Whose connections all begin with a header."""
+    topology = "  meshConfig:\n    defaultConfig: {gatewayTopology: {proxyProtocol: {}}}\n"
+    return new_shared_gateway(replace={"mesh.yaml": lambda text: text.replace("  meshConfig:\n", topology)})
 
 
 def tls_over(client, sock, alpn):

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import LAB, Gateway, Response, wait_for
+from tests.e2e.conftest import LAB, Response, wait_for
 from tests.lab import netns
 
 RULES = """\
@@ -67,16 +67,12 @@ def haproxy(lab, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shared_gateway(lab, core, haproxy, tmp_path_factory):
+def shared_gateway(haproxy, new_shared_gateway):
     names = {name: name.replace("-", "") for name in TOLD}
-    services = [shop.service_yaml(names[n], 4, count=1, port=port).replace("10.77.2.41", "10.77.2.43") for n, (_, port) in TOLD.items()]
+    services = [shop.service_yaml(names[n], "10.77.2.43", port=port) for n, (_, port) in TOLD.items()]
     rules = [RULE.format(name=names[n], version=v, upgrade="UPGRADE" if "h2" in n else "DEFAULT") for n, (v, _) in TOLD.items()]
     text = RULES.format(services="---\n".join(services), routes="".join(ROUTE.format(name=names[n]) for n in TOLD))
-    directory = tmp_path_factory.mktemp("gateway")
-    shop.write(directory / "config", core, replace={"told.yaml": text + "".join(rules)})
-    gateway = Gateway(directory, core).start()
-    yield gateway
-    assert gateway.stop() == 0, gateway.output()[-4000:]
+    return new_shared_gateway(replace={"told.yaml": text + "".join(rules)})
 
 
 def test_endpoints_are_told_who_the_client_is(gateway, client):

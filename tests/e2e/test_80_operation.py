@@ -7,7 +7,6 @@ import subprocess
 
 import pytest
 
-from tests.e2e import shop
 from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, wait_for
 from tests.e2e.load import Load
 from tests.lab import netns

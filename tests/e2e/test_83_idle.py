@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.e2e import shop
 from tests.e2e.conftest import GATEWAY, HTTP, LAB, Client, wait_for
 from tests.lab import netns
 
@@ -39,22 +40,8 @@ def test_an_idle_gateway_uses_less_than_a_twentieth_of_a_core(gateway, client, s
     assert after.sum("pollgate_idle_cycles_total") > before.sum("pollgate_idle_cycles_total")
 
 
-TAP_ONLY = """\
-apiVersion: pollgate.dev/v1alpha1
-kind: Appliance
-metadata: {{name: istio-ingressgateway, namespace: istio-system, labels: {{istio: ingressgateway}}}}
-spec:
-  workers: {{cores: "{core}", idle: adaptive}}
-  memory: {{limit: 200Mi, hugepages: prefer}}
-  ports:
-    - {{name: external, driver: tap, interface: ti, addressing: own, addresses: [10.77.1.254/24]}}
-  management: {{socket: {run}/mgmt.sock, metrics: 127.0.0.1:15090, health: 127.0.0.1:15021}}
-"""
-
-
-def test_receive_interrupts_end_a_sleep(new_gateway, core, tmp_path):
-    appliance = TAP_ONLY.format(core=core, run=tmp_path / "gateway-0")
-    gateway = new_gateway(replace={"appliance.yaml": appliance})
+def test_receive_interrupts_end_a_sleep(new_gateway):
+    gateway = new_gateway(external={**shop.TAP, "interface": "ti"}, mesh=None)
     with netns.inside(f"{LAB}-gw"):
         subprocess.run(["ip", "addr", "add", "10.77.1.1/24", "dev", "ti"], check=True)
         subprocess.run(["ip", "link", "set", "ti", "up"], check=True)
@@ -62,4 +49,3 @@ def test_receive_interrupts_end_a_sleep(new_gateway, core, tmp_path):
     wait_for(lambda: gateway.metrics().sum("pollgate_waits_total") > 20, "the worker waits")
     for _ in range(20):
         assert client.status(f"http://{GATEWAY}:{HTTP}/nothing", namespace="gw") == 404
-    assert gateway.stop() == 0

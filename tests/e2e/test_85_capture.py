@@ -10,8 +10,7 @@ logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
 from scapy.layers.inet import TCP  # noqa: E402
 from scapy.utils import rdpcap  # noqa: E402
 
-from tests.e2e import shop
-from tests.e2e.conftest import BUILD, HTTP, HTTPS, Client, Gateway, cores_of_workers, wait_for
+from tests.e2e.conftest import BUILD, HTTP, HTTPS, Client, cores_of_workers, wait_for
 
 URL = f"http://shop.example:{HTTP}/checkout"
 
@@ -146,27 +145,22 @@ def test_reload_goes_on_beside_it_and_the_end_of_the_gateway_completes_it(new_ga
     assert c.end() == (0, "0 frames captured, 0 dropped")
 
 
-def test_two_workers_make_one_file_and_each_frame_is_in_it_once(lab, services, tmp_path):
+def test_two_workers_make_one_file_and_each_frame_is_in_it_once(new_gateway, services, tmp_path):
     """On a port with one queue: what one worker receives for the other is captured where it came in."""
-    cores = cores_of_workers(2)
-    shop.write(tmp_path / "two" / "config", cores)
-    gateway = Gateway(tmp_path / "two", cores).start()
-    try:
-        c = Capture(gateway, tmp_path / "two.pcapng", "--port", "external", f"tcp port {HTTP}")
-        client = Client(gateway.config / "ca.crt")
-        for _ in range(12):
-            assert client.status(URL) == 200
-        # Both workers have sent: 12 throws of a coin.
-        wait_for(lambda: sum("F" in f.flags and f.dport == HTTP for f in tcp_frames(c.path)) == 12, "all FINs are seen")
-        status, said = c.interrupt()
-        assert status == 0 and said.endswith(" 0 dropped")
-        frames = tcp_frames(c.path)
-        seen = [(f.sport, f.dport, f.seq, f.ack, str(f.flags), len(f.payload)) for f in frames]
-        assert len([s for s in seen if s[4] == "S"]) == len([s for s in seen if s[4] == "SA"]) == 12
-        assert len(set(seen)) == len(seen)
-        per_connection = {}
-        for f in frames:
-            per_connection.setdefault(f.sport if f.dport == HTTP else f.dport, []).append(str(f.flags))
-        assert all(flags[:3] == ["S", "SA", "A"] for flags in per_connection.values())
-    finally:
-        assert gateway.stop() == 0
+    gateway = new_gateway(cores_of_workers(2))
+    c = Capture(gateway, tmp_path / "two.pcapng", "--port", "external", f"tcp port {HTTP}")
+    client = Client(gateway.config / "ca.crt")
+    for _ in range(12):
+        assert client.status(URL) == 200
+    # Both workers have sent: 12 throws of a coin.
+    wait_for(lambda: sum("F" in f.flags and f.dport == HTTP for f in tcp_frames(c.path)) == 12, "all FINs are seen")
+    status, said = c.interrupt()
+    assert status == 0 and said.endswith(" 0 dropped")
+    frames = tcp_frames(c.path)
+    seen = [(f.sport, f.dport, f.seq, f.ack, str(f.flags), len(f.payload)) for f in frames]
+    assert len([s for s in seen if s[4] == "S"]) == len([s for s in seen if s[4] == "SA"]) == 12
+    assert len(set(seen)) == len(seen)
+    per_connection = {}
+    for f in frames:
+        per_connection.setdefault(f.sport if f.dport == HTTP else f.dport, []).append(str(f.flags))
+    assert all(flags[:3] == ["S", "SA", "A"] for flags in per_connection.values())

@@ -275,12 +275,16 @@ class Endpoint:
 class Services:
     """Endpoints on a thread of their own. Methods may be called from any thread."""
 
-    def __init__(self, namespace):
+    def __init__(self, namespace, services=()):
+        """'services' maps names to addresses, whose endpoints become NAME-1, NAME-2 and so on."""
         self.namespace = namespace
         self.endpoints = {}
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
+        for name, addresses in dict(services).items():
+            for i, address in enumerate(addresses, 1):
+                self.add(f"{name}-{i}", address)
 
     def run(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(30)
@@ -371,11 +375,8 @@ def main():
     arguments = parser.parse_args()
     if arguments.ctl:
         return control(arguments.ctl, arguments.words)
-    services = Services(arguments.netns)
-    for word in arguments.words:
-        service, _, addresses = word.partition("=")
-        for i, address in enumerate(addresses.split(","), 1):
-            services.add(f"{service}-{i}", address)
+    words = (word.partition("=") for word in arguments.words)
+    services = Services(arguments.netns, {name: addresses.split(",") for name, _, addresses in words})
     control_server(services, arguments.control)
 
 

@@ -100,11 +100,7 @@ def in_process(function, *arguments):
 def serve(names, at_once):
     if at_once:
         urgent()
-    services = service.Services(f"{LAB}-svc")
-    for name in names:
-        tens = shop.SERVICES[name]
-        for i in range(1, 4):
-            services.add(f"{name}-{i}", f"10.77.2.{tens}{i}")
+    service.Services(f"{LAB}-svc", {name: shop.SERVICES[name] for name in names})
     signal.pause()
 
 
