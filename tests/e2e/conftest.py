@@ -23,7 +23,7 @@ from tests.lab import netns, service
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / os.environ.get("VARIANT", "release")
 LAB = os.environ.get("LAB_NAME", "pg")
-GATEWAY = "10.77.1.254"
+GATEWAY, GATEWAY6 = "10.77.1.254", "fd77:1::254"
 WORKERS = int(os.environ.get("WORKERS", "1"))
 CORES = sorted(os.sched_getaffinity(0))  # before the fixture 'core' leaves one to the gateway
 HTTP, HTTPS = 8080, 8443
@@ -180,17 +180,20 @@ class Gateway:
 
 
 class Client:
-    """A user outside, in the client namespace."""
+    """A user outside, in the client namespace unless told otherwise, who knows this address of the gateway."""
 
-    def __init__(self, ca):
-        self.ca = str(ca)
+    def __init__(self, gateway, address=GATEWAY, namespace="client"):
+        self.ca = str(gateway.config / "ca.crt")
+        self.address = address
+        self.namespace = f"{LAB}-{namespace}"
 
-    def curl(self, url, *arguments, check=True, namespace="client", timeout=120, text=True):
+    def curl(self, url, *arguments, check=True, timeout=120, text=True):
         """curl with our CA and shop.example pointing at the gateway; returns the CompletedProcess."""
-        with netns.inside(f"{LAB}-{namespace}"):
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        with netns.inside(self.namespace):
             answer = subprocess.run(
                 ["curl", "-sS", "--max-time", str(timeout), "--cacert", self.ca]
-                + [w for port in (HTTP, HTTPS) for w in ("--resolve", f"shop.example:{port}:{GATEWAY}")]
+                + [w for port in (HTTP, HTTPS) for w in ("--resolve", f"shop.example:{port}:{address}")]
                 + [*arguments, url],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -203,16 +206,18 @@ class Client:
         return int(self.curl(url, "-o", "/dev/null", "-w", "%{http_code}", *arguments, **options).stdout)
 
     def connect(self, port=HTTP, timeout=60):
-        return netns.connect(f"{LAB}-client", (GATEWAY, port), timeout)
+        return netns.connect(self.namespace, (self.address, port), timeout)
+
+    def tls_context(self, alpn=("http/1.1",)):
+        context = ssl.create_default_context(cafile=self.ca)
+        context.set_alpn_protocols(alpn)
+        return context
 
     def connect_tls(self, name="shop.example", timeout=60, alpn=("http/1.1",)):
-        context = ssl.create_default_context(cafile=self.ca)
-        if alpn:
-            context.set_alpn_protocols(list(alpn))
-        return context.wrap_socket(self.connect(HTTPS, timeout), server_hostname=name)
+        return self.tls_context(alpn).wrap_socket(self.connect(HTTPS, timeout), server_hostname=name)
 
     def popen(self, *command, **options):
-        with netns.inside(f"{LAB}-client"):
+        with netns.inside(self.namespace):
             return subprocess.Popen(command, **options)
 
 
@@ -325,4 +330,4 @@ def gateway(shared_gateway):
 
 @pytest.fixture
 def client(gateway):
-    return Client(gateway.config / "ca.crt")
+    return Client(gateway)

@@ -8,11 +8,10 @@ import subprocess
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import HTTP, HTTPS, LAB, Client, Response, wait_for
+from tests.e2e.conftest import GATEWAY6, HTTPS, LAB, Client, Response
 from tests.lab import netns, service
 from tests.lab.service import pattern
 
-GATEWAY6 = "fd77:1::254"
 CLIENT6 = "fd77:1::1"
 HTTPS_URL = f"https://shop.example:{HTTPS}"
 
@@ -44,15 +43,6 @@ spec:
 """
 
 
-class Client6(Client):
-    def curl(self, url, *arguments, **options):
-        to = [w for port in (HTTP, HTTPS) for w in ("--resolve", f"shop.example:{port}:[{GATEWAY6}]")]
-        return super().curl(url, *to, *arguments, **options)
-
-    def connect(self, port=HTTP, timeout=60):
-        return netns.connect(f"{LAB}-client", (GATEWAY6, port), timeout)
-
-
 @pytest.fixture(scope="module")
 def services6(lab):
     services = service.Services(
@@ -76,7 +66,7 @@ def shared_gateway(services6, new_shared_gateway):
 
 @pytest.fixture
 def client6(gateway):
-    return Client6(gateway.config / "ca.crt")
+    return Client(gateway, GATEWAY6)
 
 
 def ping(address, *arguments):
@@ -140,7 +130,7 @@ def test_addresses_are_written_as_ipv6(gateway, client6):
     before = len(gateway.access_log())
     seen = json.loads(client6.curl(f"{HTTPS_URL}/checkout/headers").stdout)["headers"]
     assert dict((k.lower(), v) for k, v in seen)["x-forwarded-for"] == CLIENT6
-    line = wait_for(lambda: gateway.access_log()[before:], "the access log line")[-1]
+    line = gateway.logged(after=before)
     assert line["from"].startswith(f"[{CLIENT6}]:")
     assert line["xff"] == CLIENT6
     assert line["host"] in ("[fd77:2::11]:8080", "[fd77:2::12]:8080")

@@ -20,11 +20,10 @@ from scapy.layers.inet6 import (  # noqa: E402
 from scapy.layers.l2 import Ether  # noqa: E402
 
 from tests.e2e import shop  # noqa: E402
-from tests.e2e.conftest import HTTP, LAB, WORKERS, Response, wait_for  # noqa: E402
+from tests.e2e.conftest import GATEWAY6, HTTP, LAB, WORKERS, Response, wait_for  # noqa: E402
 from tests.lab import netns  # noqa: E402
 from tests.lab.service import pattern  # noqa: E402
 
-GATEWAY6 = "fd77:1::254"
 # The client's kernel has it, but on no link: from the gateway it is beyond a router.
 FAR = "2001:db8:77::9"
 

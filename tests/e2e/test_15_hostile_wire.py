@@ -38,11 +38,10 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether  # noqa: E402
 from scapy.packet import Raw  # noqa: E402
 
 from tests.e2e import shop  # noqa: E402
-from tests.e2e.conftest import GATEWAY, HTTP, LAB, WORKERS, Client, Response, wait_for  # noqa: E402
+from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTP, LAB, WORKERS, Client, Response, wait_for  # noqa: E402
 from tests.lab import netns  # noqa: E402
 from tests.lab.service import pattern  # noqa: E402
 
-GATEWAY6 = "fd77:1::254"
 CLIENT, CLIENT6 = "10.77.1.1", "fd77:1::1"
 # A host that only this file speaks for.
 EVIL, EVIL6, EVIL_MAC = "10.77.1.66", "fd77:1::66", "02:00:00:00:66:66"
@@ -136,7 +135,7 @@ def shared_gateway(new_shared_gateway):
 
 @pytest.fixture
 def client(gateway, services):
-    return Client(gateway.config / "ca.crt")
+    return Client(gateway)
 
 
 @pytest.fixture

@@ -26,22 +26,20 @@ PORTS = {
 
 @pytest.mark.parametrize("external", PORTS)
 def test_other_ports_carry_the_same(new_gateway, lab, services, external):
-    namespace = "client"
     if external == "af_packet":
         # AF_PACKET cuts the super-packets of a sender on the same host; a physical wire has none.
         with netns.inside(f"{LAB}-client"):
             subprocess.run(["ethtool", "-K", "ca", "tso", "off", "gso", "off"], check=True, stdout=subprocess.DEVNULL)
     gateway = new_gateway(external=PORTS[external], memory="256Mi")  # AF_PACKET and TAP have a queue for each worker
     if external == "tap":
-        namespace = "gw"
         with netns.inside(f"{LAB}-gw"):
             subprocess.run(["ip", "addr", "add", "10.77.1.1/24", "dev", "ta"], check=True)
             subprocess.run(["ip", "link", "set", "ta", "up"], check=True)
-    client = Client(gateway.config / "ca.crt")
+    client = Client(gateway, namespace="gw" if external == "tap" else "client")
     try:
-        download(client, f"{HTTPS_URL}/checkout/bytes/3000000", 3_000_000, namespace=namespace)
+        download(client, f"{HTTPS_URL}/checkout/bytes/3000000", 3_000_000)
         body = "x" * 100_000
-        answer = client.curl(f"{HTTPS_URL}/checkout/sum", "-d", body, namespace=namespace)
+        answer = client.curl(f"{HTTPS_URL}/checkout/sum", "-d", body)
         assert json.loads(answer.stdout)["length"] == len(body)
     finally:
         if external == "af_packet":
@@ -65,6 +63,6 @@ def hugepages():
 
 def test_gateway_runs_on_hugepages(new_gateway, services, hugepages):
     gateway = new_gateway(hugepages="require")
-    client = Client(gateway.config / "ca.crt")
+    client = Client(gateway)
     assert json.loads(gateway.ctl("status").stdout)["memory"]["hugepages"]
     download(client, f"{HTTPS_URL}/checkout/bytes/3000000", 3_000_000)

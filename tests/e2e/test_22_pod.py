@@ -14,7 +14,7 @@ import threading
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import BUILD, GATEWAY, HTTP, HTTPS, LAB, Client, Response, wait_for
+from tests.e2e.conftest import BUILD, GATEWAY, GATEWAY6, HTTP, HTTPS, LAB, Client, Response, wait_for
 from tests.e2e.test_20_transfer import HTTPS_URL, download
 from tests.lab import netns, service
 from tests.lab.cgroup import memory_group
@@ -22,7 +22,7 @@ from tests.lab.service import pattern
 
 URL = f"http://shop.example:{HTTP}"
 NEIGHBOUR = "10.77.1.1"
-GATEWAY6, NEIGHBOUR6 = "fd77:1::254", "fd77:1::1"
+NEIGHBOUR6 = "fd77:1::1"
 
 SERVICES = {name: [a.replace(".2.", ".3.") for a in addresses] for name, addresses in shop.SERVICES.items()}
 
@@ -229,7 +229,7 @@ def test_pod_under_load_stays_below_its_limit(pod, gateway):
     gateway.stop()
     with memory_group(f"{LAB}-pod", limit) as group:
         gateway.start(group.enter)
-        client = Client(gateway.config / "ca.crt")
+        client = Client(gateway)
         with contextlib.ExitStack() as held:
             for i in range(1000):
                 s = held.enter_context(client.connect() if i % 4 else client.connect_tls())
@@ -333,7 +333,7 @@ def test_own_interface_of_a_gateway_that_was_killed_is_replaced(pod, gateway, ne
     ip("gw", "addr", "flush", "dev", "ga")
     own = new_gateway()
     try:
-        client = Client(own.config / "ca.crt")
+        client = Client(own)
         assert client.status(f"{URL}/checkout") == 200
         own.kill()
         assert program_on_ga() != 0
@@ -348,7 +348,7 @@ def test_own_interface_of_a_gateway_that_was_killed_is_replaced(pod, gateway, ne
 
 
 @pytest.mark.parametrize("stack", [4, 6])
-def test_icmp_errors_about_connections_reach_the_gateway(pod, gateway, client, stack):
+def test_icmp_errors_about_connections_reach_the_gateway(pod, gateway, stack):
     def count(name):
         return gateway.metrics().sum(f"pollgate_{name}_total")
 
@@ -358,16 +358,15 @@ def test_icmp_errors_about_connections_reach_the_gateway(pod, gateway, client, s
             undo.enter_context(ip6_of_the_pod())
         undo.enter_context(narrow_path(stack))
         before = count("tcp_mtu_reduced"), count(too_big)
-        address = f"[{GATEWAY6}]" if stack == 6 else GATEWAY
-        url = f"http://{address}:{HTTP}/checkout/bytes/300000"
-        answer = client.curl(url, "-H", "Host: shop.example", namespace="svc", text=False)
+        client = Client(gateway, GATEWAY6 if stack == 6 else GATEWAY, "svc")
+        answer = client.curl(f"{URL}/checkout/bytes/300000", text=False)
         assert answer.stdout == pattern(0, 300_000)
         assert count("tcp_mtu_reduced") == before[0] + 1
         assert count(too_big) > before[1]
 
 
 def test_ip6_is_shared_too(pod, gateway, client):
-    to = ("--resolve", f"shop.example:{HTTPS}:[{GATEWAY6}]")
+    client6 = Client(gateway, GATEWAY6)
     before = gateway.metrics()
 
     def ping():
@@ -376,9 +375,9 @@ def test_ip6_is_shared_too(pod, gateway, client):
 
     with ip6_of_the_pod():
         ping()
-        answer = client.curl(f"{HTTPS_URL}/checkout/bytes/3000000", *to, text=False)
+        answer = client6.curl(f"{HTTPS_URL}/checkout/bytes/3000000", text=False)
         assert answer.stdout == pattern(0, 3_000_000)
-        answer = client.curl(f"{HTTPS_URL}/checkout/sum", *to, "-d", "x" * 100_000)
+        answer = client6.curl(f"{HTTPS_URL}/checkout/sum", "-d", "x" * 100_000)
         assert json.loads(answer.stdout)["length"] == 100_000
         ping()
         with netns.listen(f"{LAB}-gw", (GATEWAY6, 7000)) as kernel:

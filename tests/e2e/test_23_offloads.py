@@ -13,20 +13,16 @@ import subprocess
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, Client, cores_of_workers
+from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTP, HTTPS, LAB, Client, cores_of_workers
 from tests.lab import netns
 from tests.lab.service import pattern
 
-ADDRESS = {4: GATEWAY, 6: "[fd77:1::254]"}
 SIZE = 8_000_000
 
 
-class TapClient(Client):
+def tap_client(gateway, family):
     """Sits in the gateway's namespace, at the kernel's end of its TAP device."""
-
-    def curl(self, url, family, *arguments, **options):
-        to = [w for port in (HTTP, HTTPS) for w in ("--resolve", f"shop.example:{port}:{ADDRESS[family]}")]
-        return super().curl(url, *to, *arguments, namespace="gw", **options)
+    return Client(gateway, GATEWAY6 if family == 6 else GATEWAY, "gw")
 
 
 def start(new_gateway, offloads, **options):
@@ -62,15 +58,15 @@ def bad_checksums():
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("family", [4, 6])
 def test_megabytes_arrive_whole_in_both_directions(gateway, tmp_path, family, scheme):
-    client = TapClient(gateway.config / "ca.crt")
+    client = tap_client(gateway, family)
     url = f"{scheme}://shop.example:{HTTP if scheme == 'http' else HTTPS}"
     body = pattern(0, SIZE)
     (tmp_path / "body").write_bytes(body)
     errors = bad_checksums()
 
-    answer = client.curl(f"{url}/checkout/bytes/{SIZE}", family, text=False)
+    answer = client.curl(f"{url}/checkout/bytes/{SIZE}", text=False)
     assert hashlib.sha256(answer.stdout).digest() == hashlib.sha256(body).digest()
-    answer = client.curl(f"{url}/checkout/sum", family, "--data-binary", f"@{tmp_path}/body")
+    answer = client.curl(f"{url}/checkout/sum", "--data-binary", f"@{tmp_path}/body")
     assert json.loads(answer.stdout) == {"length": SIZE, "sha256": hashlib.sha256(body).hexdigest()}
 
     assert bad_checksums() == errors
@@ -100,10 +96,10 @@ def test_without_rss_two_queues_are_steered_in_software(services, new_gateway):
     assert port(gateway)["queues"] == 2
     assert port(gateway)["steering"].startswith("software: the device")
     assert port(gateway, "mesh")["steering"] == "software: fewer queues than workers"
-    client = TapClient(gateway.config / "ca.crt")
+    clients = [tap_client(gateway, family) for family in (4, 6)]
     for _ in range(20):
-        for family in (4, 6):
-            client.curl(f"http://shop.example:{HTTP}/checkout/bytes/100000", family, text=False)
+        for client in clients:
+            client.curl(f"http://shop.example:{HTTP}/checkout/bytes/100000", text=False)
     metrics = gateway.metrics()
     assert metrics.sum("pollgate_steer_handed_over_total") > 0
     # A packet at the wrong worker is answered by a reset: no curl failed, and no exchange began anew. The drop

@@ -16,13 +16,12 @@ import subprocess
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import HTTPS, LAB
+from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTPS, LAB, Client
 from tests.lab.lossy import LossyPath
 from tests.lab.service import pattern
 
 URL = f"https://shop.example:{HTTPS}/checkout"
 UPLOAD, DOWNLOAD = 60_000, 150_000
-GATEWAY6 = "fd77:1::254"
 OPTIONS = ("tcp_sack", "tcp_timestamps", "tcp_window_scaling")
 REASONS = re.compile(r"reset|abort|timeout|refused|drop|unreachable|no_memory|slow|flood|_rto_|_rq_xx|failures")
 BUFFERS = {False: ("4096 131072 6291456", "4096 16384 4194304"), True: ("4096 8192 16384", "4096 8192 16384")}
@@ -69,12 +68,12 @@ def explained(gateway):
         raise AssertionError("\n".join([str(error), *changed, *map(str, gateway.access_log()[-3:])])) from error
 
 
-def transfer(client, tmp_path, *arguments):
+def transfer(client, tmp_path):
     body = pattern(0, UPLOAD)
     (tmp_path / "body").write_bytes(body)
-    answer = client.curl(f"{URL}/sum", "--data-binary", f"@{tmp_path}/body", *arguments)
+    answer = client.curl(f"{URL}/sum", "--data-binary", f"@{tmp_path}/body")
     assert json.loads(answer.stdout) == {"length": UPLOAD, "sha256": hashlib.sha256(body).hexdigest()}
-    got = client.curl(f"{URL}/bytes/{DOWNLOAD}", *arguments, text=False).stdout
+    got = client.curl(f"{URL}/bytes/{DOWNLOAD}", text=False).stdout
     assert len(got) == DOWNLOAD
     assert hashlib.sha256(got).digest() == hashlib.sha256(pattern(0, DOWNLOAD)).digest()
 
@@ -82,11 +81,11 @@ def transfer(client, tmp_path, *arguments):
 @pytest.mark.parametrize("ip,mtu,small", [(4, 1500, False), (4, 576, True), (6, 1500, True)])
 @pytest.mark.parametrize("sack,timestamps,scaling", itertools.product((0, 1), repeat=3))
 def test_every_option_over_a_lossy_path(
-    gateway, client, services, peers, tmp_path, sack, timestamps, scaling, ip, mtu, small
+    gateway, services, peers, tmp_path, sack, timestamps, scaling, ip, mtu, small
 ):
     peers((sack, timestamps, scaling), small, (sack + timestamps + scaling) % 2 or 2)
-    to = ["--resolve", f"shop.example:{HTTPS}:[{GATEWAY6}]"] if ip == 6 else []
+    client = Client(gateway, GATEWAY6 if ip == 6 else GATEWAY)
     seed = sack + 2 * timestamps + 4 * scaling + 8 * ip + mtu
     with explained(gateway), LossyPath(f"{LAB}-client", mtu, seed=seed) as path:
-        transfer(client, tmp_path, *to)
+        transfer(client, tmp_path)
     assert path.lost > 0

@@ -52,7 +52,7 @@ def test_every_kind_of_call(new_gateway, server, tls):
         "grpc.yaml": service_yaml("grpc", 8080) + "---\n" + service_yaml("down", 8081),
     }
     gateway = new_gateway(replace=routes)
-    client = Client(gateway.config / "ca.crt")
+    client = Client(gateway)
     target = [f"{GATEWAY}:{HTTPS}", client.ca] if tls else [f"{GATEWAY}:{HTTP}"]
     process = client.popen(sys.executable, "-B", str(PEERS), "call", *target, stdout=subprocess.PIPE, text=True)
     out, _ = process.communicate(timeout=120)

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import ssl
 
 import pytest
 
@@ -35,12 +34,6 @@ def shared_gateway(new_shared_gateway):
     return new_shared_gateway(replace={"mesh.yaml": lambda text: text.replace("  meshConfig:\n", topology)})
 
 
-def tls_over(client, sock, alpn):
-    context = ssl.create_default_context(cafile=client.ca)
-    context.set_alpn_protocols([alpn])
-    return context.wrap_socket(sock, server_hostname="shop.example")
-
-
 def ask_h1(sock):
     sock.sendall(b"GET /checkout/headers HTTP/1.1\r\nhost: shop.example\r\n\r\n")
     answer = Response(sock.makefile("rb"))
@@ -58,7 +51,7 @@ def test_the_client_is_who_the_header_says(gateway, client, services, version, t
     for part in [header[i : i + 1] for i in range(len(header))] if pieces else [header]:
         sock.sendall(part)
     if tls:
-        sock = tls_over(client, sock, "http/1.1")
+        sock = client.tls_context().wrap_socket(sock, server_hostname="shop.example")
     for _ in range(2):  # the connection has one header, not each request
         fields = ask_h1(sock)
         assert fields["x-forwarded-for"] == CLIENTS_PROXY and fields["x-forwarded-proto"] == ("https" if tls else "http")
@@ -73,7 +66,7 @@ def test_http2_follows_a_header(gateway, client, services):
         def connect_tls(self, alpn):
             sock = client.connect(HTTPS)
             sock.sendall(v2())
-            return tls_over(client, sock, *alpn)
+            return client.tls_context(alpn).wrap_socket(sock, server_hostname="shop.example")
 
     with Peer(Proxied()) as peer:
         stream = peer.get("/checkout/headers")

@@ -18,7 +18,7 @@ spec:
       timeout: 10s
 """
     gateway = new_gateway(replace={"routes.yaml": shop.VIRTUAL_SERVICE + "---\n" + mesh})
-    client = Client(gateway.config / "ca.crt")
+    client = Client(gateway)
     services.set("payment-1", "status:500")
     for _ in range(6):
         assert client.status(f"http://shop.example:{HTTP}/", "-H", "Host: payment-service") == 200

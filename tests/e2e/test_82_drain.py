@@ -12,7 +12,7 @@ from tests.lab import netns
 
 def test_sigterm_under_load_fails_no_accepted_request(new_gateway, services):
     gateway = new_gateway(drain="20s")
-    client = Client(gateway.config / "ca.crt")
+    client = Client(gateway)
     load = Load(client)
     try:
         wait_for(lambda: load.answered > 200, "load runs")
@@ -24,7 +24,7 @@ def test_sigterm_under_load_fails_no_accepted_request(new_gateway, services):
 
 def test_drain_lets_a_slow_request_finish(new_gateway, services):
     gateway = new_gateway(drain="20s")
-    client = Client(gateway.config / "ca.crt")
+    client = Client(gateway)
     with client.connect() as s, s.makefile("rb") as stream:
         s.sendall(b"GET /checkout/delay/3000 HTTP/1.1\r\nhost: shop.example\r\n\r\n")
         wait_for(lambda: sum(services.counts().values()) == 1, "the service has the request")

@@ -51,7 +51,7 @@ class DrainedPeer(Peer):
 
 def test_sigterm_loses_no_request_of_http2(new_gateway, services):
     gateway = new_gateway(drain="20s")
-    with DrainedPeer(Client(gateway.config / "ca.crt")) as peer:
+    with DrainedPeer(Client(gateway)) as peer:
         streams = [peer.get("/checkout")]
         while streams[-1] not in peer.ended:
             assert peer.read()

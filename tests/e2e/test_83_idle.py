@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, HTTP, LAB, Client, wait_for
+from tests.e2e.conftest import HTTP, LAB, Client, wait_for
 from tests.lab import netns
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -45,7 +45,7 @@ def test_receive_interrupts_end_a_sleep(new_gateway):
     with netns.inside(f"{LAB}-gw"):
         subprocess.run(["ip", "addr", "add", "10.77.1.1/24", "dev", "ti"], check=True)
         subprocess.run(["ip", "link", "set", "ti", "up"], check=True)
-    client = Client(gateway.config / "ca.crt")
+    client = Client(gateway, namespace="gw")
     wait_for(lambda: gateway.metrics().sum("pollgate_waits_total") > 20, "the worker waits")
     for _ in range(20):
-        assert client.status(f"http://{GATEWAY}:{HTTP}/nothing", namespace="gw") == 404
+        assert client.status(f"http://shop.example:{HTTP}/nothing") == 404

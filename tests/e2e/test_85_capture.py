@@ -149,7 +149,7 @@ def test_two_workers_make_one_file_and_each_frame_is_in_it_once(new_gateway, ser
     """On a port with one queue: what one worker receives for the other is captured where it came in."""
     gateway = new_gateway(cores_of_workers(2))
     c = Capture(gateway, tmp_path / "two.pcapng", "--port", "external", f"tcp port {HTTP}")
-    client = Client(gateway.config / "ca.crt")
+    client = Client(gateway)
     for _ in range(12):
         assert client.status(URL) == 200
     # Both workers have sent: 12 throws of a coin.
