@@ -8,7 +8,6 @@ import hashlib
 import json
 import re
 import socket
-import struct
 import subprocess
 
 import h2.errors
@@ -207,8 +206,7 @@ STAGES = ["nothing", "part of the head", "the head", "part of the body", "all"]
 
 
 def vanish(sock):
-    """RST instead of FIN, so that nothing is left to be said."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    netns.reset_at_close(sock)
     sock.close()
 
 

@@ -1,7 +1,6 @@
 """WebSocket with HTTP/2 on one side or both (RFC 8441): python3-h2 and bytes by hand as peers, in all four pairings."""
 
 import socket
-import struct
 
 import h2.errors
 import h2.events
@@ -54,7 +53,6 @@ spec:
   host: any-service
   trafficPolicy: {{connectionPool: {{http: {{useClientProtocol: true}}}}}}
 """
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
 @pytest.fixture(scope="module")
@@ -82,15 +80,12 @@ class H1Tunnel:
 
     def __init__(self, client, path):
         self.sock = client.connect()
-        self.sock.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: chat.shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n".encode()
-        )
+        self.sock.sendall(websocket_service.request("chat.shop.example", path))
         self.stream = self.sock.makefile("rb")
         answer = Response(self.stream)
         self.status, self.body = answer.status, answer.body
         if self.status == 101:
-            assert answer.headers["sec-websocket-accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+            assert answer.headers["sec-websocket-accept"] == websocket_service.ACCEPT
 
     def send(self, data):
         self.sock.sendall(data)
@@ -105,7 +100,7 @@ class H1Tunnel:
         return self.stream.read()
 
     def reset(self):
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        netns.reset_at_close(self.sock)
         self.close()
 
     def is_reset(self):

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import socket
+import struct
 
 CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -35,6 +36,11 @@ def enter(name):
     """For good, and for the calling thread."""
     with open(f"/run/netns/{name}") as there:
         _setns(there.fileno())
+
+
+def reset_at_close(sock):
+    """RST instead of FIN, so that nothing is left to be said."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _family(address):

@@ -33,7 +33,6 @@ import hashlib
 import json
 import os
 import socket
-import struct
 import sys
 import threading
 import urllib.parse
@@ -148,8 +147,7 @@ class Endpoint:
 
     @staticmethod
     def reset(writer):
-        sock = writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        netns.reset_at_close(writer.get_extra_info("socket"))
         writer.transport.abort()
 
     async def abort(self, writer, stage):

@@ -5,6 +5,7 @@
 'got' collects what arrives, by path; b"|end" stands for the end of the direction. The last segment of the path says what it does:
 
     echo      sends back what it gets, then "|end", then ends
+    last      "heard N", the number of bytes and of "|end" that it got, after their end
     first     "service is done", and ends its direction
     reset     resets when the first bytes arrive
     refuse    403, "no"
@@ -14,8 +15,6 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-import socket
-import struct
 
 import h2.config
 import h2.connection
@@ -23,6 +22,18 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
+
+from tests.lab.service import Endpoint
+
+# The sample of RFC 6455, 1.3.
+KEY, ACCEPT = "dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+def request(host, path):
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+    ).encode()
 
 
 def accept_of(key):
@@ -48,8 +59,7 @@ async def serve_h1(start, reader, writer, got):
     while part := await reader.read(1 << 16):
         got[path] += part
         if what == "reset":
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            writer.transport.abort()
+            Endpoint.reset(writer)
             return
         if what == "echo":
             writer.write(part)
@@ -57,6 +67,8 @@ async def serve_h1(start, reader, writer, got):
     got[path] += b"|end"
     if what == "echo":
         writer.write(b"|end")
+    elif what == "last":
+        writer.write(b"heard %d" % len(got[path]))
 
 
 class Tunnels:
