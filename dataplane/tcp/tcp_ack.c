@@ -23,12 +23,13 @@ static void trim_head(struct tcp_conn *c, uint32_t ack)
 	c->sending.bytes -= n;
 }
 
-// Frees what 'ack' covers. Returns the time the newest of them took, if it was sent only once (Karn);
-// TCP_NEVER otherwise.
+// Frees what 'ack' covers. Returns the time the newest of them took, if it was sent only once (Karn); TCP_NEVER
+// otherwise. Without SACK nobody tells that it arrived long ago and waited for one that was sent again.
 static uint64_t free_acked(
 	struct tcp_conn *c, uint32_t ack, const struct tcp_options *opt, uint64_t now_us)
 {
 	uint64_t rtt_us = TCP_NEVER;
+	bool ambiguous = false;
 	uint32_t n = 0;
 
 	while (c->sending.head != c->unsent) {
@@ -42,6 +43,7 @@ static uint64_t free_acked(
 		}
 		tcp_unmark(c, b, tcp_buf_seq_len(m));
 		rtt_us = TCP_NEVER;
+		ambiguous |= b->n_tx > 1 && !(c->flags & TCP_F_SACK);
 		if (!(b->flags & TCP_BUF_SACKED)) {
 			if (b->n_tx == 1)
 				rtt_us = now_us - b->tx_us;
@@ -52,7 +54,7 @@ static uint64_t free_acked(
 		n++;
 	}
 	tcp_unhold(c->tcp, n);
-	return rtt_us;
+	return ambiguous ? TCP_NEVER : rtt_us;
 }
 
 // Marks what the SACK blocks cover (RFC 2018, 5). A block that does not lie in what is in flight says

@@ -363,6 +363,25 @@ static void karn_a_repeated_segment_gives_no_sample(void)
 	rig_fini(&r);
 }
 
+// What arrived long before the repeated segment is acknowledged with it.
+static void karn_a_segment_that_waited_for_a_repeated_one_gives_no_sample(void)
+{
+	struct rig r;
+
+	rig_established(&r, &(struct rig_options){.mss = 1000});
+	rig_write(&r, 1000);
+	rig_after(&r, 20);
+	rx(&r, SEG(.seq = 1, .ack = 1001));
+	assert_in_range(r.conn->srtt_us, 1, 20000);
+	rig_write(&r, 2000);
+	rig_after(&r, 250); // the first was lost
+	rx(&r, SEG(.seq = 1, .ack = 3001));
+	assert_int_equal(r.stats.tcp_rto, 1);
+	assert_in_range(r.conn->srtt_us, 1, 20000);
+	tx_skip(&r);
+	rig_fini(&r);
+}
+
 static void a_segment_the_driver_still_holds_is_sent_as_a_copy(void)
 {
 	struct rig r;
@@ -519,6 +538,7 @@ TESTS(TEST(rto_backs_off_and_recovers), TEST(rto_first_is_one_second_for_a_syn_a
 	TEST(sack_blocks_that_lie_outside_are_ignored),
 	TEST(a_reneging_receiver_gets_everything_again),
 	TEST(karn_a_repeated_segment_gives_no_sample),
+	TEST(karn_a_segment_that_waited_for_a_repeated_one_gives_no_sample),
 	TEST(a_segment_the_driver_still_holds_is_sent_as_a_copy),
 	TEST(a_segment_in_flight_never_grows), TEST(a_closed_window_is_probed_with_a_byte),
 	TEST(acks_while_a_probe_is_out_are_inside_the_peers_window),
