@@ -539,6 +539,30 @@ static void claims_of_the_client_are_replaced(void)
 	rig_done(&r);
 }
 
+// A body behind a status that has none would be the beginning of the next answer.
+static void statuses_without_a_body_have_none(void)
+{
+	static const uint16_t statuses[] = {204, 304};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct rig *r = rig_new();
+		unsigned c;
+
+		r->route.action = ROUTE_DIRECT_RESPONSE;
+		r->route.direct_status = statuses[i];
+		r->route.direct_body = BYTES("HTTP/1.1 200 OK");
+		rig_start(r);
+		c = rig_client(r);
+		rig_client_says(r, c, GET);
+		rig_client_got(r, c);
+		rig_assert_begins(r->text, "HTTP/1.1 ");
+		rig_assert_not(r->text, "200 OK");
+		assert_string_equal(r->text + strlen(r->text) - 4, "\r\n\r\n");
+		assert_false(rig_client_closed(r, c));
+		rig_done(&r);
+	}
+}
+
 static void grpc_clients_are_told_in_grpc(void)
 {
 	struct rig *r = rig_new();
@@ -573,4 +597,4 @@ TESTS(TEST(get_goes_through_and_both_connections_stay),
 	TEST(rewrite_keeps_the_query_and_tells_the_old_path),
 	TEST(a_head_that_cannot_be_written_takes_its_body_with_it),
 	TEST(an_answer_that_cannot_be_written_is_cut), TEST(claims_of_the_client_are_replaced),
-	TEST(grpc_clients_are_told_in_grpc))
+	TEST(statuses_without_a_body_have_none), TEST(grpc_clients_are_told_in_grpc))
