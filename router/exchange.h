@@ -30,6 +30,7 @@ enum exchange_state {
 enum downstream_end {
 	DOWNSTREAM_GONE = 1,  // reset or closed by the client or the network
 	DOWNSTREAM_CUT,       // by us: drained, aborted
+	DOWNSTREAM_FAILED,    // by us: the rest of the answer cannot be had
 	DOWNSTREAM_BROKEN,    // the request's body is not HTTP, or does not come to its end
 	DOWNSTREAM_STALLED,   // no progress for too long
 	DOWNSTREAM_SLOW,      // less of a body than http_config.min_body_rate
@@ -184,7 +185,7 @@ uint64_t exchange_check_time(struct exchange *x, uint64_t now_us);
 
 // The pool of exchanges is empty: the request that was answered 503 leaves a line all the same.
 void exchange_log_refused(struct router_worker *w, const struct exchange_peer *peer,
-	uint64_t start_us, uint64_t now_us);
+	enum http_version version, uint64_t start_us, uint64_t now_us);
 
 // --- for both codecs
 

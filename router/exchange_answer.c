@@ -67,7 +67,7 @@ enum step exchange_cut(struct exchange *x, enum response_flag flag, const char *
 	response_flags_add(&x->flags, flag);
 	x->details = details;
 	if (x->downstream_end == 0)
-		x->downstream_end = DOWNSTREAM_CUT;
+		x->downstream_end = DOWNSTREAM_FAILED;
 	exchange_set_state(x, EXCHANGE_END);
 	return STEP_AGAIN;
 }

@@ -103,7 +103,7 @@ static void write_record(
 }
 
 void exchange_log_refused(struct router_worker *w, const struct exchange_peer *peer,
-	uint64_t start_us, uint64_t now_us)
+	enum http_version version, uint64_t start_us, uint64_t now_us)
 {
 	struct exchange_record r = {
 		.start_us = start_us,
@@ -119,13 +119,15 @@ void exchange_log_refused(struct router_worker *w, const struct exchange_peer *p
 		.tls_cipher = peer->tls_cipher,
 		.client = peer->client,
 		.route_name = "",
-		.protocol = HTTP_1_1,
+		.protocol = version,
 		.connection_id = peer->connection_id,
 		.grpc_status = -1,
 	};
 
 	response_flags_add(&r.flags, RESPONSE_FLAG_OM);
 	stat_inc(&peer->hcm->downstream_rq_total);
+	stat_inc(version == HTTP_2 ? &peer->hcm->downstream_rq_http2_total
+				   : &peer->hcm->downstream_rq_http1_total);
 	stat_inc(&peer->hcm->downstream_rq_completed);
 	stat_inc(&peer->hcm->downstream_rq_xx[5]);
 	write_record(w, w->snapshot, &r);

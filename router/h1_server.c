@@ -60,7 +60,7 @@ static void refuse_without_exchange(struct downstream *c, uint64_t now_us)
 				     "envoy overloaded";
 
 	stream_write(c->io, bytes_of(answer, sizeof(answer) - 1), false);
-	exchange_log_refused(c->worker, &c->peer, c->head_start_us, now_us);
+	exchange_log_refused(c->worker, &c->peer, HTTP_1_1, c->head_start_us, now_us);
 	downstream_end(c, false, now_us);
 }
 

@@ -295,7 +295,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code,
 	if (h->receiving == s)
 		drop_section(h);
 	h->n_closed++;
-	if (!s->out_left && !s->tunnel)
+	if (!s->out_left && !s->tunnel && !s->failed)
 		h2_session_note_early_reset(h);
 	if (s->stream.exchange == NULL)
 		h2_stream_free(&s);

@@ -44,7 +44,7 @@ static void on_head(struct h2_stream *s, bool end)
 	downstream_bind_table(c);
 	x = exchange_new(c->worker, &s->stream, &c->peer, &s->arena, NULL, s->start_us, h->now_us);
 	if (x == NULL) {
-		exchange_log_refused(c->worker, &c->peer, s->start_us, h->now_us);
+		exchange_log_refused(c->worker, &c->peer, HTTP_2, s->start_us, h->now_us);
 		h2_stream_reset(s, NGHTTP2_REFUSED_STREAM);
 		return;
 	}
@@ -321,6 +321,7 @@ static void reset(struct codec_stream **sp, uint64_t now_us)
 
 	(void)now_us;
 	*sp = NULL;
+	s->failed = s->stream.exchange->downstream_end == DOWNSTREAM_FAILED;
 	// nghttp2 drops a head that waits behind a reset; the client is to see what was said.
 	if (s->head_sent)
 		h2_session_flush(s->session);

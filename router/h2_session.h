@@ -147,6 +147,7 @@ struct h2_stream {
 	bool too_large; // the section being received is
 	bool reset_sent;
 	bool reset_received;
+	bool failed; // the endpoint failed within its answer, of which the client is innocent
 	const struct h1_error *error;
 	struct h2_queue in;
 	struct h2_queue out;

@@ -149,6 +149,49 @@ static void lost_endpoint_resets_a_begun_answer(void)
 	done(&p, &r);
 }
 
+// What endpoints do to their answers is no fault of the client that asks for them.
+static void clients_of_broken_endpoints_are_not_calmed_down(void)
+{
+	struct rig *r = rig_new();
+	struct h2_peer *p;
+
+	r->config.http.http2.max_early_resets = 5;
+	rig_start(r);
+	p = peer_client(r);
+	for (unsigned i = 0; i < 20; i++) {
+		int32_t id = peer_request(p, "GET", "/", NULL, -1);
+
+		rig_upstream_says(r, i, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc");
+		stream_abort(&(struct stream *){rig_upstream_stream(r, i)});
+		peer_pump(p);
+		assert_true(peer_find(p, id)->reset);
+	}
+	assert_int_equal(r->stats.h2_flood_early_resets, 0);
+	rig_assert_quiet(r);
+	done(&p, &r);
+}
+
+static void a_refused_stream_is_logged_as_what_it_was(void)
+{
+	struct rig *r = rig_new();
+	struct h2_peer *p;
+	void *taken;
+
+	r->capacity.exchanges = 1;
+	r->config.access_log.format = "%PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS%\n";
+	rig_start(r);
+	p = peer_client(r);
+	taken = pool_get(&r->worker->exchanges);
+	peer_request(p, "GET", "/", NULL, -1);
+	pool_put(&r->worker->exchanges, taken);
+	assert_int_equal(peer_find(p, 1)->error_code, NGHTTP2_REFUSED_STREAM);
+	rig_assert_log(r, "HTTP/2 503 OM");
+	assert_int_equal(rig_hcm(r)->downstream_rq_total, 1);
+	assert_int_equal(rig_hcm(r)->downstream_rq_http2_total, 1);
+	rig_assert_quiet(r);
+	done(&p, &r);
+}
+
 static void head_is_seen_though_the_endpoint_leaves_with_it(void)
 {
 	struct rig *r = new_rig();
@@ -492,6 +535,8 @@ static void drain_says_goaway_twice_and_loses_no_request(void)
 TESTS(TEST(get_goes_through), TEST(bodies_and_trailers_go_both_ways),
 	TEST(head_and_continue_are_understood), TEST(unfinished_request_is_reset_after_its_answer),
 	TEST(client_reset_ends_the_attempt), TEST(lost_endpoint_resets_a_begun_answer),
+	TEST(clients_of_broken_endpoints_are_not_calmed_down),
+	TEST(a_refused_stream_is_logged_as_what_it_was),
 	TEST(head_is_seen_though_the_endpoint_leaves_with_it),
 	TEST(stalled_stream_stalls_no_sibling), TEST(window_opens_for_delivered_bytes_only),
 	TEST(data_of_many_streams_takes_turns), TEST(malformed_requests_are_refused_alone),
