@@ -14,7 +14,7 @@ static bool response_is_bare(struct exchange *x)
 }
 
 // The decision of RFC 9112, 6.3 for what we send: what has no length is chunked, unless it has no body at all; HTTP/1.0 has its end
-// with the connection's.
+// with the connection's. Returns true if nothing follows the head.
 static bool frame_response(struct exchange *x)
 {
 	struct http_head *h = &x->response;
@@ -22,7 +22,12 @@ static bool frame_response(struct exchange *x)
 
 	h->version = exchange_answer_version(x);
 	h->chunked = !bodyless && h->content_length < 0 && h->version != HTTP_1_0;
-	return bodyless || h->content_length == 0;
+	if (bodyless || h->content_length > 0)
+		return bodyless;
+	// HTTP/2 can say it without a length, and has trailers whatever the length; to gRPC they differ from fields.
+	if (x->downstream->ops->version == HTTP_2)
+		return response_is_bare(x);
+	return h->content_length == 0;
 }
 
 enum step exchange_start_answer(struct exchange *x, uint64_t now_us)
@@ -42,9 +47,6 @@ enum step exchange_start_answer(struct exchange *x, uint64_t now_us)
 		|| !header_apply_ops(h, &x->route->response_headers))
 		return exchange_reply_no_memory(x, now_us);
 	end = frame_response(x);
-	// HTTP/2 can say it without a length; to gRPC it is the difference between fields and trailers.
-	if (!end && h->content_length < 0 && x->downstream->ops->version == HTTP_2)
-		end = response_is_bare(x);
 	x->details = "via_upstream";
 	x->has_response = true;
 	// What the client has sent behind a refused upgrade is nobody's: its connection ends.

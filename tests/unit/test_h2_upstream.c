@@ -317,6 +317,38 @@ static void endpoints_may_open_a_window_for_each_request(void)
 	done(&e, &r);
 }
 
+// A length of 0 does not mean that nothing follows.
+static void trailers_follow_a_body_of_no_length(void)
+{
+	static const char *const length[] = {"content-length", "0", NULL};
+
+	for (unsigned at_once = 0; at_once < 2; at_once++) {
+		struct rig *r = new_rig(CLUSTER_HTTP_2);
+		struct h2_peer *p, *e;
+		nghttp2_nv trailer = peer_nv("grpc-status", "0");
+
+		rig_start(r);
+		p = peer_client(r);
+		peer_request(p, "GET", "/", NULL, -1);
+		e = endpoint(r, 0, 100);
+		e->upload_trailers = at_once;
+		e->upload_open = !at_once;
+		peer_respond(e, 1, "200", length, 0);
+		if (!at_once) {
+			peer_pump(p);
+			nghttp2_submit_headers(
+				e->ng, NGHTTP2_FLAG_END_STREAM, 1, NULL, &trailer, 1, NULL);
+			peer_pump(e);
+		}
+		peer_pump(p);
+		assert_string_equal(peer_find(p, 1)->trailers, "grpc-status: 0\n");
+		assert_true(peer_find(p, 1)->ended);
+		rig_assert_quiet(r);
+		peer_free(&p);
+		done(&e, &r);
+	}
+}
+
 TESTS(TEST(http1_requests_share_a_connection),
 	TEST(http2_on_both_sides_carries_bodies_and_trailers), TEST(clients_protocol_goes_on),
 	TEST(endpoints_limit_of_streams_is_kept), TEST(configured_limit_opens_more_connections),
@@ -325,4 +357,5 @@ TESTS(TEST(http1_requests_share_a_connection),
 	TEST(resets_and_lost_connections_have_their_flags), TEST(malformed_answers_are_502),
 	TEST(early_answer_cancels_the_rest_of_the_request),
 	TEST(connection_is_left_after_its_share_of_requests),
-	TEST(endpoints_may_open_a_window_for_each_request))
+	TEST(endpoints_may_open_a_window_for_each_request),
+	TEST(trailers_follow_a_body_of_no_length))
