@@ -158,6 +158,8 @@ static void a_client_that_holds_connections_keeps_no_probe_away(void)
 		http_endpoint_run(rig.endpoint);
 	}
 	assert_int_equal(ASK("GET", "/healthz/ready"), 200);
+	// And not because the first of them had been idle for too long.
+	assert_int_equal(recv(held[0], rig.answer, 1, MSG_DONTWAIT), -1);
 	for (unsigned i = 0; i < 60; i++)
 		close(held[i]);
 	rig_fini();
