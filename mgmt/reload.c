@@ -41,12 +41,15 @@ static void note_waiting(void *arg, const char *field, const char *now, const ch
 	log_warning("waits for a restart (field=%s now=%s wanted=%s)", w->field, w->now, w->wanted);
 }
 
-// Warnings are for whoever asks ("config"); here they would come again with every reload.
+// Warnings are for whoever asks ("config"); here they would come again with every reload. Each error is a site of its own: all of
+// them are told, not as many as the log lets through of one.
 static void log_errors(const struct diag *d)
 {
 	for (size_t i = 0; i < diag_n_messages(d); i++) {
+		struct log_site site = {0};
+
 		if (diag_message(d, i)->severity == DIAG_ERROR)
-			log_error("%s", diag_message(d, i)->text);
+			log_write(&site, LOG_ERROR, log_module, "%s", diag_message(d, i)->text);
 	}
 }
 

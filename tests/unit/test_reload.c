@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // --- a configuration that counts itself
 
@@ -66,7 +67,8 @@ static struct config *make_config(const char *version, uint64_t memory_limit)
 struct script {
 	const char *version;
 	uint64_t memory_limit;
-	const char *load_error;    // NULL: loads
+	const char *load_error; // NULL: loads
+	unsigned n_more_errors;
 	const char *load_warning;  // NULL: none
 	const char *publish_error; // NULL: publishes
 	unsigned n_published;
@@ -81,6 +83,8 @@ static int load(void *arg, struct config **out, struct diag *d)
 		diag_add(d, DIAG_WARNING, "a.yaml", 1, 1, "kind", "%s", s->load_warning);
 	if (s->load_error != NULL) {
 		diag_add(d, DIAG_ERROR, "a.yaml", 3, 5, "spec.x", "%s", s->load_error);
+		for (unsigned i = 0; i < s->n_more_errors; i++)
+			diag_add(d, DIAG_ERROR, "b.yaml", i + 1, 1, "spec.y", "unknown");
 		return -EINVAL;
 	}
 	*out = make_config(s->version, s->memory_limit);
@@ -158,6 +162,31 @@ static void errors_in_the_files_change_nothing_and_are_kept(void)
 	assert_int_equal(diag_n_errors(r.rejected_diag), 1);
 	assert_string_equal(diag_message(r.rejected_diag, 0)->text,
 		"a.yaml:3:5: spec.x: out of range; expected 1 to 9");
+	finish(&r, &s);
+}
+
+static void every_error_is_in_the_log(void)
+{
+	struct script s;
+	struct reload r;
+	FILE *log = tmpfile();
+	int own = dup(STDERR_FILENO);
+	unsigned n = 0;
+	char line[512];
+
+	assert_non_null(log);
+	start(&r, &s);
+	s.load_error = "out of range";
+	s.n_more_errors = 40;
+	dup2(fileno(log), STDERR_FILENO);
+	assert_int_equal(reload_run(&r, 500), -EINVAL);
+	dup2(own, STDERR_FILENO);
+	close(own);
+	rewind(log);
+	while (fgets(line, sizeof(line), log) != NULL)
+		n += strstr(line, ".yaml:") != NULL;
+	assert_int_equal(n, 41);
+	fclose(log);
 	finish(&r, &s);
 }
 
@@ -267,6 +296,6 @@ TESTS(TEST(a_good_configuration_replaces_the_running_one),
 	TEST(errors_in_the_files_change_nothing_and_are_kept),
 	TEST(a_snapshot_that_cannot_be_published_changes_nothing),
 	TEST(the_next_good_one_ends_the_rejection), TEST(warnings_of_what_runs_are_kept),
-	TEST(what_is_fixed_is_compared_with_the_start_and_waits),
+	TEST(what_is_fixed_is_compared_with_the_start_and_waits), TEST(every_error_is_in_the_log),
 	TEST(a_configuration_without_ports_changes_nothing),
 	TEST(a_first_configuration_that_cannot_be_published_is_freed))
