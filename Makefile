@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 Q := $(if $(V),,@)
 CCACHE := $(shell command -v ccache)
 
-PACKAGES := libdpdk openssl libnghttp2 libhs yaml-0.1 libmicrohttpd jansson libcares libbpf libxdp libpcap libcurl libxxhash
+PACKAGES := libdpdk openssl libnghttp2 libhs yaml-0.1 libmicrohttpd jansson libbpf libxdp libpcap
 # The headers of libraries are not ours to warn about.
 PACKAGE_CFLAGS = $(subst -I,-isystem ,$(filter-out -march=%,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)))
 PACKAGE_LIBS = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
