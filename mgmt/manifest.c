@@ -135,7 +135,7 @@ void manifest_add(struct manifest *m, const char *file, struct bytes text)
 	static const struct hash_key key = {0x706f6c6c67617465, 1};
 
 	m->hash = (m->hash ^ hash_bytes(&key, text.ptr, text.len)) * 0x9e3779b97f4a7c15;
-	tree_parse(m->objects, file, 1, text, m->d, add_document, m);
+	tree_parse(m->objects, file, text, m->d, add_document, m);
 }
 
 static void add_file(struct manifest *m, const char *path)
@@ -323,9 +323,11 @@ static void find_mesh(struct manifest *m)
 				"is read but not acted on; IstioOperator has a meshConfig");
 			continue;
 		}
-		// A block scalar's text begins on the line after its mark.
-		tree_parse(m->objects, text->file, text->line + 1, bytes_of(text->text, text->len),
-			m->d, read_mesh, &reading);
+		if (text->kind == NODE_SCALAR)
+			tree_parse_scalar(m->objects, text, m->d, read_mesh, &reading);
+		else
+			tree_error(m->d, text,
+				"is no text; expected meshConfig as YAML in a block scalar (|)");
 	}
 }
 

@@ -6,12 +6,15 @@
 #include <yaml.h>
 
 #define PATH_SIZE 512
+#define MAX_PATH  (2 * TREE_MAX_DEPTH + 2) // of the text of a scalar, too
 
 struct builder {
 	struct region *memory;
 	struct diag *d;
 	const char *file;
-	unsigned first_line;
+	const struct node *within; // the scalar that holds the text; NULL: it is the file's
+	struct bytes text;
+	size_t byte, index; // one place in 'text', in bytes and in characters
 	tree_document_fn *fn;
 	void *arg;
 
@@ -24,11 +27,28 @@ struct builder {
 	bool failed;
 };
 
+static void place(const struct builder *b, yaml_mark_t at, unsigned *line, unsigned *column)
+{
+	*line = (unsigned)at.line + 1;
+	*column = (unsigned)at.column + 1;
+	if (b->within == NULL)
+		return;
+	// A block scalar's text begins on the line after its mark.
+	*line = b->within->indent > 0 ? b->within->line + *line : b->within->line;
+	*column = b->within->indent > 0 ? b->within->indent + *column : b->within->column;
+}
+
 static bool refuse(struct builder *b, yaml_mark_t at, const char *what)
 {
+	char path[PATH_SIZE] = "";
+	unsigned line, column;
+
 	b->failed = true;
-	return diag_add(b->d, DIAG_ERROR, b->file, (unsigned)at.line + b->first_line,
-		(unsigned)at.column + 1, NULL, "%s", what);
+	place(b, at, &line, &column);
+	if (b->within != NULL)
+		tree_path(b->within, NULL, path, sizeof(path));
+	return diag_add(
+		b->d, DIAG_ERROR, b->file, line, column, path[0] != '\0' ? path : NULL, "%s", what);
 }
 
 // Makes the node that 'at' begins and hangs it into what is open.
@@ -44,17 +64,16 @@ static struct node *add(struct builder *b, enum node_kind kind, yaml_mark_t at)
 	n->kind = kind;
 	n->text = "";
 	n->file = b->file;
-	n->line = (unsigned)at.line + b->first_line;
-	n->column = (unsigned)at.column + 1;
+	place(b, at, &n->line, &n->column);
 	n->parent = parent;
 	if (parent == NULL) {
 		b->root = n;
+		n->within = b->within;
 		return n;
 	}
 	if (parent->kind == NODE_MAPPING) {
 		n->key = b->key;
-		n->key_line = (unsigned)b->key_mark.line + b->first_line;
-		n->key_column = (unsigned)b->key_mark.column + 1;
+		place(b, b->key_mark, &n->key_line, &n->key_column);
 		b->key = NULL;
 	}
 	n->index = parent->n_children++;
@@ -128,6 +147,35 @@ static bool close_collection(struct builder *b)
 	return true;
 }
 
+// libyaml counts characters. Places only grow, so all of them together cost one walk.
+static size_t byte_of(struct builder *b, size_t index)
+{
+	for (; b->index < index && b->byte < b->text.len; b->index++) {
+		do
+			b->byte++;
+		while (b->byte < b->text.len && (b->text.ptr[b->byte] & 0xc0) == 0x80);
+	}
+	return b->byte;
+}
+
+// Of the first line that is not blank after that of 'at'.
+static unsigned block_indent(struct builder *b, yaml_mark_t at)
+{
+	size_t i = byte_of(b, at.index), start;
+
+	for (;;) {
+		while (i < b->text.len && b->text.ptr[i] != '\n')
+			i++;
+		if (i == b->text.len)
+			return 0;
+		start = ++i;
+		while (i < b->text.len && b->text.ptr[i] == ' ')
+			i++;
+		if (i < b->text.len && b->text.ptr[i] != '\n' && b->text.ptr[i] != '\r')
+			return (unsigned)(i - start);
+	}
+}
+
 static bool add_scalar(struct builder *b, const yaml_event_t *event)
 {
 	const char *text = (const char *)event->data.scalar.value;
@@ -147,6 +195,8 @@ static bool add_scalar(struct builder *b, const yaml_event_t *event)
 		return false;
 	n->text = region_copy(b->memory, text, len);
 	n->len = len;
+	if (event->data.scalar.style == YAML_LITERAL_SCALAR_STYLE)
+		n->indent = block_indent(b, event->start_mark);
 	n->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE
 		|| (tag != NULL && strcmp(tag, YAML_STR_TAG) == 0);
 	return true;
@@ -204,39 +254,55 @@ static void syntax_error(struct builder *b, const yaml_parser_t *parser)
 	refuse(b, at, what);
 }
 
-bool tree_parse(struct region *memory, const char *file, unsigned first_line, struct bytes text,
-	struct diag *d, tree_document_fn *fn, void *arg)
+static bool parse(struct builder *b)
 {
-	struct builder b = {.memory = memory,
-		.d = d,
-		.file = file,
-		.first_line = first_line,
-		.fn = fn,
-		.arg = arg};
-	unsigned errors_before = diag_n_errors(d);
+	unsigned errors_before = diag_n_errors(b->d);
 	yaml_parser_t parser;
 	bool ended = false;
+
+	if (!yaml_parser_initialize(&parser))
+		return diag_add(b->d, DIAG_ERROR, b->file, 0, 0, NULL, "out of memory");
+	yaml_parser_set_input_string(
+		&parser, b->text.len > 0 ? b->text.ptr : (const uint8_t *)"", b->text.len);
+	while (!ended && !b->failed) {
+		yaml_event_t event;
+
+		if (!yaml_parser_parse(&parser, &event)) {
+			syntax_error(b, &parser);
+			break;
+		}
+		ended = event.type == YAML_STREAM_END_EVENT;
+		on_event(b, &event);
+		yaml_event_delete(&event);
+	}
+	yaml_parser_delete(&parser);
+	return diag_n_errors(b->d) == errors_before;
+}
+
+bool tree_parse(struct region *memory, const char *file, struct bytes text, struct diag *d,
+	tree_document_fn *fn, void *arg)
+{
+	struct builder b = {
+		.memory = memory, .d = d, .file = file, .text = text, .fn = fn, .arg = arg};
 
 	if (text.len > TREE_MAX_BYTES)
 		return diag_add(d, DIAG_ERROR, file, 0, 0, NULL,
 			"the file is too large; expected at most 16 MiB");
-	if (!yaml_parser_initialize(&parser))
-		return diag_add(d, DIAG_ERROR, file, 0, 0, NULL, "out of memory");
-	yaml_parser_set_input_string(
-		&parser, text.len > 0 ? text.ptr : (const uint8_t *)"", text.len);
-	while (!ended && !b.failed) {
-		yaml_event_t event;
+	return parse(&b);
+}
 
-		if (!yaml_parser_parse(&parser, &event)) {
-			syntax_error(&b, &parser);
-			break;
-		}
-		ended = event.type == YAML_STREAM_END_EVENT;
-		on_event(&b, &event);
-		yaml_event_delete(&event);
-	}
-	yaml_parser_delete(&parser);
-	return diag_n_errors(d) == errors_before;
+bool tree_parse_scalar(struct region *memory, const struct node *n, struct diag *d,
+	tree_document_fn *fn, void *arg)
+{
+	struct builder b = {.memory = memory,
+		.d = d,
+		.file = n->file,
+		.within = n,
+		.text = bytes_of(n->text, n->len),
+		.fn = fn,
+		.arg = arg};
+
+	return parse(&b);
 }
 
 bool tree_key_is(const char *key, const char *name)
@@ -270,13 +336,15 @@ bool tree_is_null(const struct node *n)
 
 void tree_path(const struct node *n, const char *field, char *to, size_t size)
 {
-	const struct node *up[TREE_MAX_DEPTH + 2];
+	const struct node *up[MAX_PATH];
 	unsigned depth = 0;
 	size_t at = 0;
 
 	to[0] = '\0';
-	for (; n != NULL && n->parent != NULL && depth < TREE_MAX_DEPTH + 2; n = n->parent)
-		up[depth++] = n;
+	for (; n != NULL && depth < MAX_PATH; n = n->parent != NULL ? n->parent : n->within) {
+		if (n->parent != NULL)
+			up[depth++] = n;
+	}
 	while (depth-- > 0 && at < size) {
 		n = up[depth];
 		if (n->key != NULL)

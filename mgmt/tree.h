@@ -32,12 +32,14 @@ struct node {
 	const char *file;
 	unsigned line; // of the value; counts from 1
 	unsigned column;
+	unsigned indent; // of the lines of a literal block scalar (|), else 0
 	const char *key; // in a mapping, else NULL
 	unsigned key_line;
 	unsigned key_column;
 	unsigned index; // in the parent
 	const struct node *parent;
-	struct node *first; // children in the order of the file
+	const struct node *within; // of a root: the scalar whose text this is, or NULL
+	struct node *first;        // children in the order of the file
 	struct node *last;
 	struct node *next; // sibling
 	unsigned n_children;
@@ -46,11 +48,15 @@ struct node {
 // Called for each document that is not empty.
 typedef void tree_document_fn(void *arg, const struct node *root);
 
-// Parses 'text'; nodes are in 'memory' and borrow 'file'. Positions count from 'first_line' (1
-// for a file). Returns false if something was added to 'd'; the documents before that place were
-// still handed out.
-bool tree_parse(struct region *memory, const char *file, unsigned first_line, struct bytes text,
-	struct diag *d, tree_document_fn *fn, void *arg);
+// Parses 'text'; nodes are in 'memory' and borrow 'file'. Returns false if something was added to 'd'; the
+// documents before that place were still handed out.
+bool tree_parse(struct region *memory, const char *file, struct bytes text, struct diag *d,
+	tree_document_fn *fn, void *arg);
+
+// Parses the text of the scalar 'n' as YAML of its own. Places are those in the file as far as they can be told:
+// in a literal block scalar; in another one they are that of 'n'.
+bool tree_parse_scalar(struct region *memory, const struct node *n, struct diag *d,
+	tree_document_fn *fn, void *arg);
 
 // True if 'key' is the field 'name': the same, or its snake_case ("max_retries" for "maxRetries").
 bool tree_key_is(const char *key, const char *name);
