@@ -7,6 +7,14 @@
 // Regular expressions and formats, and the documents that have few rules. The large kinds have
 // files of their own.
 
+void check_one_line(const struct manifest *m, const void *object, const char *field)
+{
+	const struct node *n = object_get(object, field);
+
+	if (n != NULL && strpbrk(n->text, "\r\n") != NULL)
+		tree_error(m->d, n, "has a line break; expected one line");
+}
+
 void check_mesh(const struct manifest *m)
 {
 	const struct mesh_config *mesh = m->mesh;
@@ -15,6 +23,8 @@ void check_mesh(const struct manifest *m)
 
 	if (mesh == NULL)
 		return;
+	if (mesh->proxy != NULL && mesh->proxy->headers != NULL)
+		check_one_line(m, mesh->proxy->headers->server, "value");
 	check_retry(m, mesh->retry);
 	format = access_log_format_new(mesh->access_log_format, mesh->access_log_json != 0, error);
 	if (format == NULL)

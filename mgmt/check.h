@@ -15,5 +15,8 @@ void check_destination_rule(const struct manifest *m, const struct destination_r
 void check_backends(const struct manifest *m);
 void check_mesh(const struct manifest *m);
 
+// The text of a field of an object that a table filled, which goes into a head as it is.
+void check_one_line(const struct manifest *m, const void *object, const char *field);
+
 // May be NULL.
 void check_retry(const struct manifest *m, const struct http_retry *r);

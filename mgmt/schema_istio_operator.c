@@ -36,7 +36,8 @@ static const struct object_type proxy_protocol_type =
 static const struct field topology_fields[] = {
 	FIELD("numTrustedProxies", F_COUNT, num_trusted_proxies,
 		"proxies before us whose x-forwarded-for counts", .dflt = "0", .max = "255"),
-	NOTHING("forwardClientCertDetails", NOT_ACTED_ON, "x-forwarded-client-cert is made anew: SANITIZE_SET"),
+	NOTHING("forwardClientCertDetails", NOT_ACTED_ON,
+		"x-forwarded-client-cert is made anew: SANITIZE_SET"),
 	FIELD("proxyProtocol", F_OBJECT, proxy_protocol,
 		"{}: each connection has to begin with a PROXY header, version 1 or 2",
 		.object = &proxy_protocol_type),

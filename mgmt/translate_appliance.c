@@ -1,5 +1,5 @@
 // The Appliance document as the process needs it.
-#include "mgmt/translate.h"
+#include "mgmt/check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -300,6 +300,7 @@ static void translate_spec(const struct manifest *m, struct region *out,
 		to->http.ping_interval_us = http->http2_keepalive->interval_us;
 		to->http.ping_timeout_us = http->http2_keepalive->timeout_us;
 	}
+	check_one_line(m, http, "serverName");
 	translate_local_ports(m, spec, to);
 	for (unsigned i = 0; i < spec->n_ports; i++) {
 		if (i == APPLIANCE_MAX_PORTS) {
