@@ -256,7 +256,7 @@ static void add_slice(struct endpoint_list *list, const struct endpoint_slice *s
 {
 	const struct slice_port *p = slice_port(s, port->name);
 
-	if (p == NULL)
+	if (p == NULL || !is_reachable(list->t, s))
 		return;
 	for (unsigned i = 0; i < s->n_endpoints; i++) {
 		const struct slice_endpoint *e = &s->endpoints[i];

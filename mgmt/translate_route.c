@@ -149,9 +149,32 @@ static const char *suggest_backend(const struct translation *t, const char *host
 	return best;
 }
 
+// A ServiceEntry of the host that other namespaces see.
+static const struct service_entry *find_hidden(const struct translation *t, const char *host)
+{
+	for (unsigned i = 0; i < t->m->of[KIND_SERVICE_ENTRY].n; i++) {
+		const struct service_entry *e =
+			(struct service_entry *)t->m->of[KIND_SERVICE_ENTRY].at[i];
+
+		for (unsigned k = 0; e->spec != NULL && k < e->spec->n_hosts; k++) {
+			if (strcasecmp(e->spec->hosts[k], host) == 0)
+				return e;
+		}
+	}
+	return NULL;
+}
+
 static void say_unknown_host(struct translation *t, const struct destination *d, const char *host)
 {
+	const struct service_entry *hidden = find_hidden(t, host);
 	const char *best = suggest_backend(t, host, d->host);
+
+	if (hidden != NULL) {
+		tree_field_error(t->d, d->node, "host",
+			"ServiceEntry %s/%s is not exported to namespace %s; expected it, or *, in its exportTo",
+			hidden->document.namespace, hidden->document.name, t->appliance->namespace);
+		return;
+	}
 
 	// The likely mistake: a dot makes a name complete, so it is never looked up in a namespace.
 	if (strchr(d->host, '.') != NULL
