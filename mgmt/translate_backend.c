@@ -147,7 +147,9 @@ void translate_backends(struct translation *t)
 		const struct service_entry *e =
 			(struct service_entry *)m->of[KIND_SERVICE_ENTRY].at[i];
 
-		if (e->spec != NULL)
+		if (e->spec != NULL
+			&& is_exported(e->spec->export_to, e->spec->n_export_to,
+				e->document.namespace, t->appliance->namespace))
 			add_service_entry(t, e);
 	}
 	if (t->n_backends > 1)
@@ -249,6 +251,24 @@ static const struct slice_port *slice_port(const struct endpoint_slice *s, const
 			return &s->ports[i];
 	}
 	return NULL;
+}
+
+// In a cluster of both families each Service has slices of either, and Istio leaves out what a proxy cannot reach. What
+// addresses the kernel has on a shared port is not known here.
+static bool is_reachable(const struct translation *t, const struct endpoint_slice *s)
+{
+	const struct appliance *a = t->appliance;
+	bool is_v6 = strcmp(s->address_type, "IPv6") == 0, found = a->n_ports == 0;
+
+	for (unsigned i = 0; i < a->n_ports; i++) {
+		found |= a->ports[i].shared;
+		for (unsigned k = 0; k < a->ports[i].n_addresses; k++)
+			found |= ip_addr_is_v4(&a->ports[i].addresses[k]) != is_v6;
+	}
+	if (!found)
+		tree_field_warning(t->d, s->document.node, "addressType",
+			"no port has an %s address; these endpoints are left out", s->address_type);
+	return found;
 }
 
 static void add_slice(struct endpoint_list *list, const struct endpoint_slice *s,

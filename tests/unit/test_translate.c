@@ -781,6 +781,30 @@ static void endpoints_are_joined_by_port_name_and_counted_once(void)
 	rig_done(&r);
 }
 
+#define SLICE(name, type, address)                                                          \
+	"---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: " name \
+	", labels: {kubernetes.io/service-name: api}}\naddressType: " type                  \
+	"\nports: [{name: http, port: 80}]\nendpoints: [{addresses: [\"" address "\"]}]\n"
+#define BOTH_FAMILIES                              \
+	GATEWAY("web", HTTP_SERVER("[\"*\"]"))     \
+	SERVICE("api", "[{name: http, port: 80}]") \
+	SLICE("v4", "IPv4", "10.0.0.1") SLICE("v6", "IPv6", "2001:db8::1") ALL_TO_API
+#define PORT_OF(addresses) \
+	"spec: {ports: [{name: a, driver: tap, interface: t0, addresses: " addresses "}]}\n"
+
+static void endpoints_of_a_family_that_no_port_has_are_left_out(void)
+{
+	struct rig r = rig_load(APPLIANCE PORT_OF("[192.0.2.1/24]") BOTH_FAMILIES);
+
+	assert_int_equal(cluster(&r, API)->n_endpoints, 1);
+	assert_true(ip_addr_is_v4(&cluster(&r, API)->endpoints[0].address.addr));
+	assert_true(was_warned(&r, "no port has an IPv6 address; these endpoints are left out"));
+	rig_done(&r);
+	r = rig_load(APPLIANCE PORT_OF("[192.0.2.1/24, \"2001:db8::2/64\"]") BOTH_FAMILIES);
+	assert_int_equal(cluster(&r, API)->n_endpoints, 2);
+	rig_done(&r);
+}
+
 static void subsets_take_endpoints_by_their_pods_labels(void)
 {
 	struct rig r = rig_load(BASE RULE(
@@ -1028,6 +1052,7 @@ TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_
 	TEST(port_settings_replace_all_blocks_and_subsets_single_ones),
 	TEST(rule_of_the_services_namespace_goes_before_the_root_namespaces),
 	TEST(endpoints_are_joined_by_port_name_and_counted_once),
+	TEST(endpoints_of_a_family_that_no_port_has_are_left_out),
 	TEST(subsets_take_endpoints_by_their_pods_labels),
 	TEST(service_entry_ports_go_from_endpoint_to_target_to_number),
 	TEST(keepalive_is_the_policys_or_the_meshs),
