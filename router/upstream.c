@@ -244,20 +244,25 @@ static struct upstream_conn *find_free(struct upstream_pool *p, const struct exc
 	return NULL;
 }
 
-// Ends an idle connection that is not for 'x', used last longest ago: it is worth less than the new one that is asked for.
-static void make_room(
-	struct upstream_pool *p, const struct exchange *x, bool fresh, uint64_t now_us)
+// True if there may not be another connection.
+static bool is_full(const struct router_worker *w, const struct cluster *c)
 {
-	struct upstream_conn *least = NULL;
+	return atomic_load(&c->state->connections) >= c->config->max_connections
+		|| w->upstreams.n_used == w->upstreams.cap;
+}
 
-	list_foreach (node, &p->idle) {
+// Idle connections that are not for 'x' are worth less than the new one that is asked for; used last longest ago goes first.
+static void make_room(struct router_worker *w, struct upstream_pool *p, const struct exchange *x,
+	bool fresh, uint64_t now_us)
+{
+	for (struct list *node = p->idle.prev, *next; node != &p->idle && is_full(w, x->cluster);
+		node = next) {
 		struct upstream_conn *c = container_of(node, struct upstream_conn, node);
 
+		next = node->prev;
 		if (fresh || !is_for(c, x))
-			least = c;
+			upstream_conn_end(c, false, false, now_us);
 	}
-	if (least != NULL)
-		upstream_conn_end(least, false, false, now_us);
 }
 
 enum upstream_result upstream_acquire(struct router_worker *w, const struct cluster *c,
@@ -280,8 +285,7 @@ enum upstream_result upstream_acquire(struct router_worker *w, const struct clus
 		stat_inc(&stats->upstream_rq_pending_overflow);
 		return UPSTREAM_OVERFLOW;
 	}
-	if (atomic_load(&c->state->connections) >= c->config->max_connections)
-		make_room(p, x, fresh, now_us);
+	make_room(w, p, x, fresh, now_us);
 	list_push(&p->pending, &x->pending_node);
 	x->pending_pool = p;
 	p->n_pending++;
@@ -300,6 +304,27 @@ void upstream_cancel(struct router_worker *w, struct exchange *x)
 		return;
 	stat_inc(&stats_of(x->pending_pool, w)->upstream_rq_cancelled);
 	dequeue(w, x);
+}
+
+// True if attempts wait and 'c' is for none of them.
+static bool is_of_no_use(const struct upstream_conn *c)
+{
+	list_foreach (node, &c->pool->pending) {
+		if (is_for_pending(c, container_of(node, struct exchange, pending_node)))
+			return false;
+	}
+	return c->pool->n_pending > 0;
+}
+
+// Likewise, and there may not be more connections.
+static bool is_in_the_way(const struct upstream_conn *c)
+{
+	const struct upstream_pool *p = c->pool;
+
+	return c->n_active == 0 && is_of_no_use(c)
+		&& atomic_load(&p->endpoint->cluster->connections)
+		>= container_of(p->pending.next, struct exchange, pending_node)
+			   ->cluster->config->max_connections;
 }
 
 void upstream_conn_offer(struct upstream_conn *c, uint64_t now_us)
@@ -330,8 +355,9 @@ void upstream_conn_offer(struct upstream_conn *c, uint64_t now_us)
 	if (c->n_active > 0)
 		return;
 	// Of nobody: the header would have to come before all else that is said on it.
-	if (c->proxy_version != 0 && c->client == NULL) {
+	if ((c->proxy_version != 0 && c->client == NULL) || is_in_the_way(c)) {
 		upstream_conn_end(c, false, false, now_us);
+		upstream_pool_connect(w, p, now_us);
 		return;
 	}
 	c->state = UPSTREAM_CONN_IDLE;
@@ -339,19 +365,9 @@ void upstream_conn_offer(struct upstream_conn *c, uint64_t now_us)
 	list_push_front(&p->idle, &c->node);
 	if (c->idle_timeout_us > 0)
 		timer_arm(w->timers, &c->timer, now_us + c->idle_timeout_us);
-}
-
-// True if attempts wait, 'c' is for none of them, and there may not be more connections.
-static bool is_in_the_way(const struct upstream_conn *c, const struct cluster_config *config)
-{
-	if (c->n_active > 0 || c->pool->n_pending == 0
-		|| atomic_load(&c->pool->endpoint->cluster->connections) < config->max_connections)
-		return false;
-	list_foreach (node, &c->pool->pending) {
-		if (is_for_pending(c, container_of(node, struct exchange, pending_node)))
-			return false;
-	}
-	return true;
+	// It may be all that was opened for those that wait, before a reload.
+	if (is_of_no_use(c))
+		upstream_pool_connect(w, p, now_us);
 }
 
 static bool is_worth_keeping(const struct upstream_conn *c, const struct cluster_config *config)
@@ -368,7 +384,7 @@ static bool is_worth_keeping(const struct upstream_conn *c, const struct cluster
 		stat_inc(&stats_of(c->pool, w)->upstream_cx_max_requests);
 		return false;
 	}
-	return !is_in_the_way(c, config);
+	return !is_in_the_way(c);
 }
 
 void upstream_conn_free_up(struct upstream_conn *c, bool reusable, uint64_t now_us)

@@ -308,8 +308,74 @@ static void a_reload_changes_the_header(void)
 	rig_done(&r);
 }
 
+// Whatever it is that keeps a new connection from being opened.
+static void all_connections_of_others_that_have_to_make_room(void)
+{
+	for (unsigned scarce = 0; scarce < 2; scarce++) {
+		struct rig *r = rig_new();
+		unsigned c[3];
+
+		r->cluster.proxy_version = 1;
+		r->capacity.upstream_connections = scarce ? 2 : 256;
+		rig_start(r);
+		for (unsigned i = 0; i < 3; i++)
+			c[i] = rig_client(r);
+		rig_client_says(r, c[0], GET);
+		rig_client_says(r, c[1], GET);
+		for (unsigned i = 0; i < 2; i++) {
+			take_header(r, c[i], rig_upstream_stream(r, i));
+			answer(r, i, c[i]);
+			assert_false(rig_upstream_closed(r, i));
+		}
+		r->cluster.max_connections = scarce ? UINT32_MAX : 1;
+		rig_reload(r);
+		rig_client_says(r, c[2], GET);
+		assert_int_equal(r->n_upstreams, 3);
+		take_header(r, c[2], rig_upstream_stream(r, 2));
+		answer(r, 2, c[2]);
+		assert_true(rig_upstream_closed(r, 0));
+		assert_int_equal(rig_upstream_closed(r, 1), !scarce);
+		rig_assert_quiet(r);
+		rig_done(&r);
+	}
+}
+
+// A connection in the making is of the configuration it was begun for; a request of another one does not wait for it alone.
+static void a_reload_while_connecting_loses_no_request(void)
+{
+	for (unsigned limited = 0; limited < 2; limited++) {
+		for (uint8_t version = 0; version < 2; version++) {
+			struct rig *r = new_rig(version);
+			unsigned c[2];
+
+			r->cluster.max_connections = limited ? 1 : UINT32_MAX;
+			r->connect = RIG_HANGS;
+			rig_reload(r);
+			c[0] = rig_client(r);
+			rig_client_says(r, c[0], GET);
+			stream_abort(&(struct stream *){rig_client_stream(r, c[0])});
+			rig_pump(r);
+			r->cluster.proxy_version = !version;
+			r->connect = RIG_ACCEPTS;
+			rig_reload(r);
+			c[1] = rig_client(r);
+			rig_client_says(r, c[1], GET);
+			fake_connected(fake_pair_end(r->upstreams[0], 0));
+			rig_pump(r);
+			assert_int_equal(r->n_upstreams, 2);
+			if (version == 0)
+				take_header(r, c[1], rig_upstream_stream(r, 1));
+			answer(r, 1, c[1]);
+			rig_assert_quiet(r);
+			rig_done(&r);
+		}
+	}
+}
+
 TESTS(TEST(what_is_written_can_be_read), TEST(a_connection_is_of_one_client),
 	TEST(what_a_header_said_is_passed_on), TEST(connections_of_others_make_room),
 	TEST(the_header_precedes_http2), TEST(streams_of_a_client_share_its_connections),
 	TEST(a_connection_that_nobody_waits_for_is_closed),
-	TEST(without_room_for_it_nothing_is_said), TEST(a_reload_changes_the_header))
+	TEST(without_room_for_it_nothing_is_said), TEST(a_reload_changes_the_header),
+	TEST(all_connections_of_others_that_have_to_make_room),
+	TEST(a_reload_while_connecting_loses_no_request))
