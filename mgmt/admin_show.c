@@ -197,7 +197,8 @@ static void add_authorities(json_t *list, const struct listener_config *l,
 			admin_string(tls->client.ca_name), "listener", l->name, "sni",
 			names_of(tls), "not_after", expiry_text(not_after_s), "days_left",
 			(json_int_t)((not_after_s - now_s) / 86400), "state",
-			not_after_s < now_s ? "CA of clients: expired" : error));
+			not_after_s < now_s ? "CA of clients or its revocation list: expired"
+					    : error));
 }
 
 static void add_certificates(json_t *list, const struct listener_config *l, int64_t now_s)

@@ -313,7 +313,7 @@ static void translate_client(
 	}
 	if (tls_client_check(to, &not_after_s, error) && not_after_s < t->now_s)
 		tree_field_warning(t->d, tls->node, "mode",
-			"a CA for clients has expired; those that it signed for are refused (%s)",
+			"a CA for clients or its revocation list has expired; those that it signed for are refused (%s)",
 			to->ca_name);
 	else if (error[0] != '\0')
 		tree_error(t->d, object_get(tls, "mode"),

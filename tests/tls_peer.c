@@ -115,14 +115,14 @@ void tls_pem_make(struct tls_pem *out, enum tls_key_kind kind, const char *name,
 			.not_after_s = not_after_s});
 }
 
-void tls_crl_make(char out[TLS_PEM_SIZE], const struct tls_pem *issuer, long serial)
+void tls_crl_make(char out[TLS_PEM_SIZE], const struct tls_pem *issuer, long serial, int days)
 {
 	X509 *ca = read_certificate(issuer->certificate);
 	EVP_PKEY *key = read_key(issuer->key);
 	X509_REVOKED *revoked = X509_REVOKED_new();
 	ASN1_INTEGER *number = ASN1_INTEGER_new();
 	ASN1_TIME *now = ASN1_TIME_adj(NULL, time(NULL), 0, -10);
-	ASN1_TIME *later = ASN1_TIME_adj(NULL, time(NULL), 1, 0);
+	ASN1_TIME *later = ASN1_TIME_adj(NULL, time(NULL), days, 0);
 	X509_CRL *crl = X509_CRL_new();
 	BIO *bio = BIO_new(BIO_s_mem());
 

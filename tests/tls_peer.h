@@ -35,7 +35,7 @@ struct tls_pem_options {
 void tls_pem_make_as(struct tls_pem *out, const struct tls_pem_options *o);
 
 // A revocation list of 'issuer' with the certificate 'serial'.
-void tls_crl_make(char out[TLS_PEM_SIZE], const struct tls_pem *issuer, long serial);
+void tls_crl_make(char out[TLS_PEM_SIZE], const struct tls_pem *issuer, long serial, int days);
 
 // A self-signed certificate for 'name', valid from 'not_before_s' to 'not_after_s' (offsets from now).
 void tls_pem_make(struct tls_pem *out, enum tls_key_kind kind, const char *name, long not_before_s,

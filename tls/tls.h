@@ -96,7 +96,7 @@ bool tls_certificates_fit(
 	const struct tls_certificate_config *list, unsigned n, char error[TLS_ERROR_SIZE]);
 
 // Checks the CAs and revocation lists without building a server. Returns false and a sentence in 'error'. '*not_after_s' is when
-// the first of the CAs expires; INT64_MAX: there are none.
+// the first of the CAs, or of the lists, expires; INT64_MAX: there are none.
 bool tls_client_check(
 	const struct tls_client_config *c, int64_t *not_after_s, char error[TLS_ERROR_SIZE]);
 

@@ -166,9 +166,14 @@ static int64_t first_expiry(SSL_CTX *ctx)
 	struct tm tm;
 
 	for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
-		const X509 *x = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i));
+		X509_OBJECT *object = sk_X509_OBJECT_value(all, i);
+		const X509 *x = X509_OBJECT_get0_X509(object);
+		const X509_CRL *crl = X509_OBJECT_get0_X509_CRL(object);
+		const ASN1_TIME *end = x != NULL ? X509_get0_notAfter(x)
+			: crl != NULL            ? X509_CRL_get0_nextUpdate(crl)
+						 : NULL;
 
-		if (x != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm) == 1)
+		if (end != NULL && ASN1_TIME_to_tm(end, &tm) == 1)
 			first = timegm(&tm) < first ? timegm(&tm) : first;
 	}
 	return first;

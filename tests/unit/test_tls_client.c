@@ -53,8 +53,8 @@ static void make_once(void)
 	make(&nul_name, "nul", &ca,
 		(struct tls_pem_options){.dns = BYTES("client.example\0.evil.example")});
 	make(&odd_name, "a\"b;c", &ca, (struct tls_pem_options){.dns = BYTES("x;Hash=\"0\"")});
-	tls_crl_make(crl, &ca, 7);
-	tls_crl_make(crl_of_another, &ca, 99);
+	tls_crl_make(crl, &ca, 7, 1);
+	tls_crl_make(crl_of_another, &ca, 99, 1);
 }
 
 // --- rig

@@ -346,8 +346,8 @@ static const struct tls_client_config *client_of(const struct rig *r, unsigned c
 static void servers_ask_for_certificates_as_they_say(void)
 {
 	static struct tls_pem server, ca, other_ca, old_ca;
-	static char crl[TLS_PEM_SIZE];
-	char pair[20000];
+	static char crl[TLS_PEM_SIZE], old_crl[TLS_PEM_SIZE];
+	char pair[20000], stale[20000];
 	struct rig r;
 
 	tls_pem_make(&server, TLS_KEY_P256, "a.example", 0, 86400);
@@ -358,7 +358,8 @@ static void servers_ask_for_certificates_as_they_say(void)
 	tls_pem_make_as(&old_ca,
 		&(struct tls_pem_options){
 			.name = "old", .is_ca = true, .not_before_s = -86400, .not_after_s = -60});
-	tls_crl_make(crl, &ca, 1);
+	tls_crl_make(crl, &ca, 1, 1);
+	tls_crl_make(old_crl, &ca, 1, -1);
 	strcpy(documents, APPLIANCE "spec: {}\n" GATEWAY("web", ""));
 	add_server("simple", "{mode: SIMPLE, credentialName: own}");
 	add_server("own",
@@ -373,11 +374,15 @@ static void servers_ask_for_certificates_as_they_say(void)
 		"[\"000102030405060708090a0b0c0d0e0f:101112131415161718191A1B1C1D1E:1F\"], "
 		"verifyCertificateSpki: [AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=]}");
 	add_server("old", "{mode: MUTUAL, credentialName: own, caCertCredentialName: old}");
+	add_server("stale", "{mode: MUTUAL, credentialName: own, caCertCredentialName: stale}");
 	snprintf(pair, sizeof(pair), "%s%s", block("tls.crt", server.certificate),
 		block("tls.key", server.key));
 	add_secret("beside", pair);
 	add_secret("bare", pair);
 	add_secret("old", block("ca.crt", old_ca.certificate));
+	snprintf(stale, sizeof(stale), "%s%s", block("ca.crt", ca.certificate),
+		block("ca.crl", old_crl));
+	add_secret("stale", stale);
 	add_secret("beside-cacert", block("cacert", other_ca.certificate));
 	strcat(pair, block("ca.crt", ca.certificate));
 	strcat(pair, block("ca.crl", crl));
@@ -401,7 +406,9 @@ static void servers_ask_for_certificates_as_they_say(void)
 	assert_int_equal(r.router->listeners[0].chains[5].tls.n_certificates, 0);
 	assert_true(was_warned(&r, "has no CA for clients"));
 	assert_true(was_warned(&r,
-		"a CA for clients has expired; those that it signed for are refused (Secret istio-system/old)"));
+		"a CA for clients or its revocation list has expired; those that it signed for are refused (Secret istio-system/old)"));
+	assert_true(was_warned(&r,
+		"a CA for clients or its revocation list has expired; those that it signed for are refused (Secret istio-system/stale)"));
 	assert_int_equal(client_of(&r, 6)->n_certificates, 1);
 	assert_int_equal(client_of(&r, 6)->n_keys, 1);
 	for (unsigned i = 0; i < 32; i++) {
