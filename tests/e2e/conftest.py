@@ -7,6 +7,7 @@ condition and fails when a generous bound is over.
 
 import contextlib
 import json
+import logging
 import os
 import pathlib
 import re
@@ -27,6 +28,7 @@ GATEWAY, GATEWAY6 = "10.77.1.254", "fd77:1::254"
 WORKERS = int(os.environ.get("WORKERS", "1"))
 CORES = sorted(os.sched_getaffinity(0))  # before the fixture 'core' leaves one to the gateway
 HTTP, HTTPS = 8080, 8443
+logging.getLogger("scapy").setLevel(logging.ERROR)  # of warnings when it is imported
 
 
 def wait_for(condition, what, bound=60):
@@ -44,6 +46,32 @@ def script(name, *arguments):
     return subprocess.run(
         [ROOT / "scripts" / name, *arguments], check=True, text=True, stdout=subprocess.PIPE
     ).stdout.strip()
+
+
+def run_in(namespace, *command, check=True):
+    """Runs a command in one of the lab's namespaces, which has to succeed; returns what it printed."""
+    with netns.inside(f"{LAB}-{namespace}"):
+        answer = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert not check or answer.returncode == 0, answer.stdout + answer.stderr
+    return answer.stdout
+
+
+def ping(address, *arguments, count=2):
+    """From the client; each is answered."""
+    return run_in("client", "ping", "-c", str(count), "-i", "0.2", "-w", "30", *arguments, address)
+
+
+@contextlib.contextmanager
+def server(address, *command):
+    """A program that listens there among the services."""
+    with netns.inside(f"{LAB}-svc"):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: netns.accepts(f"{LAB}-svc", address), f"{command[0]} listens")
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 class Metrics:

@@ -1,19 +1,13 @@
 """What a network engineer tries first."""
 
-import subprocess
-
-from tests.e2e.conftest import GATEWAY, HTTP, LAB
-from tests.lab import netns
-
 import pytest
+
+from tests.e2e.conftest import GATEWAY, HTTP, ping
 
 
 def test_gateway_answers_ping(gateway):
-    with netns.inside(f"{LAB}-client"):
-        subprocess.run(["ping", "-c", "3", "-i", "0.2", "-w", "30", GATEWAY], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(
-            ["ping", "-c", "3", "-i", "0.2", "-w", "30", "-s", "1400", GATEWAY], check=True, stdout=subprocess.DEVNULL
-        )
+    ping(GATEWAY)
+    ping(GATEWAY, "-s", "1400")
 
 
 def test_closed_port_is_refused_at_once(gateway, client):

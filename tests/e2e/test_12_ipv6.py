@@ -3,12 +3,12 @@
 import hashlib
 import json
 import socket
-import subprocess
 
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY6, HTTPS, LAB, Client, Response
+from tests.e2e.conftest import GATEWAY6, HTTPS, LAB, Client, Response, ping
+from tests.e2e.wire import mac_of
 from tests.lab import netns, service
 from tests.lab.service import pattern
 
@@ -69,25 +69,6 @@ def client6(gateway):
     return Client(gateway, GATEWAY6)
 
 
-def ping(address, *arguments):
-    with netns.inside(f"{LAB}-client"):
-        subprocess.run(
-            ["ping", "-6", "-c", "3", "-i", "0.2", "-w", "30", *arguments, address],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-
-
-def neighbours(namespace, device):
-    text = subprocess.run(
-        ["ip", "-6", "-j", "-n", f"{LAB}-{namespace}", "neigh", "show", "dev", device],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    ).stdout
-    return {n["dst"]: n for n in json.loads(text)}
-
-
 def test_gateway_answers_ping(gateway):
     ping(GATEWAY6)
     ping(GATEWAY6, "-s", "1400")
@@ -95,14 +76,11 @@ def test_gateway_answers_ping(gateway):
 
 def test_kernel_knows_the_gateway_as_a_neighbour(gateway, client6):
     """Its addresses resolve to its MAC, and the link-local one is made from that MAC."""
-    ping(GATEWAY6)
-    entry = neighbours("client", "ca")[GATEWAY6]
-    assert "FAILED" not in entry["state"]
-    mac = bytes.fromhex(entry["lladdr"].replace(":", ""))
+    gateway_mac = mac_of(GATEWAY6)
+    mac = bytes.fromhex(gateway_mac.replace(":", ""))
     low = (bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:]).hex()
     link_local = "fe80::" + ":".join(low[i : i + 4].lstrip("0") or "0" for i in range(0, 16, 4))
-    ping(f"{link_local}%ca")
-    assert neighbours("client", "ca")[link_local]["lladdr"] == entry["lladdr"]
+    assert mac_of(f"{link_local}%ca") == gateway_mac
 
 
 @pytest.mark.parametrize("service_name", ["checkout", "inventory", "payment"])

@@ -2,74 +2,45 @@
 has been advertised as one, and only then."""
 
 import json
-import logging
 import socket
-import subprocess
 
 import pytest
+from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6ND_RS, ICMPv6NDOptMTU, ICMPv6NDOptSrcLLAddr, IPv6
+from scapy.layers.l2 import Ether
 
-logging.getLogger("scapy").setLevel(logging.ERROR)
-
-from scapy.layers.inet6 import (  # noqa: E402
-    ICMPv6ND_RA,
-    ICMPv6ND_RS,
-    ICMPv6NDOptMTU,
-    ICMPv6NDOptSrcLLAddr,
-    IPv6,
-)
-from scapy.layers.l2 import Ether  # noqa: E402
-
-from tests.e2e import shop  # noqa: E402
-from tests.e2e.conftest import GATEWAY6, HTTP, LAB, WORKERS, Response, wait_for  # noqa: E402
-from tests.lab import netns  # noqa: E402
-from tests.lab.service import pattern  # noqa: E402
+from tests.e2e import shop
+from tests.e2e.conftest import GATEWAY6, HTTP, LAB, WORKERS, Response, run_in, wait_for
+from tests.e2e.wire import Wire
+from tests.lab import netns
+from tests.lab.service import pattern
 
 # The client's kernel has it, but on no link: from the gateway it is beyond a router.
 FAR = "2001:db8:77::9"
 
 
-class Router:
+class Router(Wire):
     """Speaks for the client's kernel, which routes but does not advertise."""
 
     def __init__(self):
-        text = subprocess.run(
-            ["ip", "-j", "-n", f"{LAB}-client", "addr", "show", "dev", "ca"], check=True, stdout=subprocess.PIPE
-        ).stdout
-        device = json.loads(text)[0]
-        self.mac = device["address"]
-        self.address = next(a["local"] for a in device["addr_info"] if a["local"].startswith("fe80:"))
-        with netns.inside(f"{LAB}-client"):
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x86DD))
-            self.socket.bind(("ca", 0))
-        self.socket.settimeout(60)
+        super().__init__()
+        addresses = json.loads(run_in("client", "ip", "-j", "addr", "show", "dev", "ca"))[0]["addr_info"]
+        self.address = next(a["local"] for a in addresses if a["local"].startswith("fe80:"))
 
     def advertise(self, lifetime, mtu=None, hlim=255, src=None):
         packet = IPv6(src=src or self.address, dst="ff02::1", hlim=hlim) / ICMPv6ND_RA(routerlifetime=lifetime)
         packet /= ICMPv6NDOptSrcLLAddr(lladdr=self.mac)
         if mtu is not None:
             packet /= ICMPv6NDOptMTU(mtu=mtu)
-        self.socket.send(bytes(Ether(dst="33:33:00:00:00:01", src=self.mac) / packet))
-
-    def question(self):
-        """The next router solicitation on the wire."""
-        while True:
-            data, address = self.socket.recvfrom(1 << 16)
-            frame = Ether(data)
-            if address[2] != socket.PACKET_OUTGOING and ICMPv6ND_RS in frame:
-                return frame
+        self.send(Ether(dst="33:33:00:00:00:01", src=self.mac) / packet)
 
 
 @pytest.fixture
 def router(lab):
-    def client(*words):
-        subprocess.run(["ip", "netns", "exec", f"{LAB}-client", *words], check=True)
-
-    client("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=0")
-    client("ip", "addr", "add", f"{FAR}/128", "dev", "lo", "nodad")
-    router = Router()
-    yield router
-    router.socket.close()
-    client("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=1")  # takes the address along
+    run_in("client", "sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=0")
+    run_in("client", "ip", "addr", "add", f"{FAR}/128", "dev", "lo", "nodad")
+    with Router() as router:
+        yield router
+    run_in("client", "sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=1")  # takes the address along
 
 
 def counter(gateway, name):
@@ -98,7 +69,7 @@ def assert_no_way(gateway):
 
 def test_a_router_is_asked_for_found_and_lost(router, services, new_gateway):
     gateway = new_gateway(external=shop.DUAL_STACK)
-    question = router.question()
+    question = router.receive(lambda frame: ICMPv6ND_RS in frame)
     assert (question[IPv6].dst, question[IPv6].hlim) == ("ff02::2", 255)
     assert question[IPv6].src.startswith("fe80:")
     assert question[ICMPv6NDOptSrcLLAddr].lladdr == question.src

@@ -5,19 +5,12 @@ answers have to be whole whatever else is on the wire.
 """
 
 import contextlib
-import logging
 import random
-import socket
-import struct
-import subprocess
 import threading
 
 import pytest
-
-logging.getLogger("scapy").setLevel(logging.ERROR)
-
-from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: E402
-from scapy.layers.inet6 import (  # noqa: E402
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import (
     HBHOptUnknown,
     ICMPv6DestUnreach,
     ICMPv6EchoRequest,
@@ -34,49 +27,29 @@ from scapy.layers.inet6 import (  # noqa: E402
     IPv6ExtHdrFragment,
     IPv6ExtHdrRouting,
 )
-from scapy.layers.l2 import ARP, Dot1Q, Ether  # noqa: E402
-from scapy.packet import Raw  # noqa: E402
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.packet import Raw
 
-from tests.e2e import shop  # noqa: E402
-from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTP, LAB, WORKERS, Client, Response, wait_for  # noqa: E402
-from tests.lab import netns  # noqa: E402
-from tests.lab.service import pattern  # noqa: E402
+from tests.e2e import shop
+from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTP, LAB, WORKERS, Client, Response, ping, wait_for
+from tests.e2e.wire import Wire, mac_of, segments
+from tests.lab import netns
+from tests.lab.service import pattern
 
 CLIENT, CLIENT6 = "10.77.1.1", "fd77:1::1"
 # A host that only this file speaks for.
 EVIL, EVIL6, EVIL_MAC = "10.77.1.66", "fd77:1::66", "02:00:00:00:66:66"
 
 
-class Wire:
-    """A packet socket on the client's interface."""
+class EvilWire(Wire):
+    """'target' is the gateway's address."""
 
-    def __init__(self, gateway_mac):
-        with netns.inside(f"{LAB}-client"):
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-            self.socket.bind(("ca", 0))
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        self.socket.settimeout(60)
-        self.mac = gateway_mac
+    def __init__(self, target):
+        super().__init__()
+        self.target = target
 
     def frame(self, packet, dst=None, src=EVIL_MAC, **fields):
-        return Ether(dst=dst or self.mac, src=src, **fields) / packet
-
-    def send(self, *frames):
-        for frame in frames:
-            self.socket.send(bytes(frame))
-
-    def receive(self, matches):
-        """The first frame from the gateway for which matches(Ether) holds."""
-        while True:
-            data, address = self.socket.recvfrom(1 << 16)
-            if address[2] == socket.PACKET_OUTGOING:
-                continue
-            frame = Ether(data)
-            if matches(frame):
-                return frame
-
-    def close(self):
-        self.socket.close()
+        return Ether(dst=dst or self.target, src=src, **fields) / packet
 
 
 class Witness:
@@ -140,22 +113,18 @@ def client(gateway, services):
 
 @pytest.fixture
 def wire(gateway, client):
-    with netns.inside(f"{LAB}-client"):
-        for address in (GATEWAY, GATEWAY6):
-            subprocess.run(["ping", "-c", "1", "-w", "30", address], check=True, stdout=subprocess.DEVNULL)
-        text = subprocess.run(["ip", "neigh", "show", GATEWAY], check=True, stdout=subprocess.PIPE, text=True).stdout
-    wire = Wire(text.split()[text.split().index("lladdr") + 1])
-    # The host introduces itself, so that it can be answered.
-    wire.send(
-        wire.frame(ARP(op=1, hwsrc=EVIL_MAC, psrc=EVIL, pdst=GATEWAY)),
-        wire.frame(
-            IPv6(src=EVIL6, dst=GATEWAY6, hlim=255)
-            / ICMPv6ND_NS(tgt=GATEWAY6)
-            / ICMPv6NDOptSrcLLAddr(lladdr=EVIL_MAC)
-        ),
-    )
-    yield wire
-    wire.close()
+    ping(GATEWAY6, count=1)
+    with EvilWire(mac_of(GATEWAY)) as wire:
+        # The host introduces itself, so that it can be answered.
+        wire.send(
+            wire.frame(ARP(op=1, hwsrc=EVIL_MAC, psrc=EVIL, pdst=GATEWAY)),
+            wire.frame(
+                IPv6(src=EVIL6, dst=GATEWAY6, hlim=255)
+                / ICMPv6ND_NS(tgt=GATEWAY6)
+                / ICMPv6NDOptSrcLLAddr(lladdr=EVIL_MAC)
+            ),
+        )
+        yield wire
 
 
 @contextlib.contextmanager
@@ -212,7 +181,7 @@ def test_truncated_and_malformed_ipv4(gateway, wire):
             [
                 ("eth_drop_type", wire.frame(Raw(b"x" * 46), type=0x88CC)),
                 ("eth_drop_source", wire.frame(IP(src=EVIL, dst=GATEWAY) / tcp, src="01:00:5e:00:00:01")),
-                ("eth_drop_source", wire.frame(IP(src=EVIL, dst=GATEWAY) / tcp, src=wire.mac)),
+                ("eth_drop_source", wire.frame(IP(src=EVIL, dst=GATEWAY) / tcp, src=wire.target)),
                 ("eth_drop_vlan", wire.frame(Dot1Q(vlan=5) / IP(src=EVIL, dst=GATEWAY) / tcp)),
                 ("eth_drop_short", cut(wire.frame(Dot1Q(vlan=5)), 16)),
                 *(("ip4_drop_short", cut(good, n)) for n in (14, 20, 33)),
@@ -361,7 +330,7 @@ def test_spoofed_arp_and_nd_make_and_move_nothing(gateway, wire):
                 ("arp_drop_conflict", arp(op=1, psrc=GATEWAY, pdst=GATEWAY, dst=everybody)),
                 ("arp_drop_sender", arp(hwsrc=everybody)),
                 ("arp_drop_sender", arp(hwsrc="00:00:00:00:00:00")),
-                ("arp_drop_sender", arp(hwsrc=wire.mac)),
+                ("arp_drop_sender", arp(hwsrc=wire.target)),
                 ("arp_drop_sender", arp(psrc="192.0.2.1")),
                 ("arp_drop_sender", arp(psrc="10.77.1.255")),
                 ("arp_drop_not_ours", arp(op=1, pdst="10.77.1.99", dst=everybody)),
@@ -377,7 +346,7 @@ def test_spoofed_arp_and_nd_make_and_move_nothing(gateway, wire):
                 ("nd_drop_override", na(CLIENT6, S=0, O=0)),
                 ("nd_drop_sender", na(CLIENT6, option=everybody)),
                 ("nd_drop_sender", ns(src="2001:db8::1")),
-                ("nd_drop_sender", ns(option=wire.mac)),
+                ("nd_drop_sender", ns(option=wire.target)),
                 ("nd_drop_malformed", ns(code=3)),
                 ("nd_drop_malformed", na("ff02::1")),
                 ("nd_drop_not_ours", ns(target="fd77:1::99")),
@@ -417,26 +386,14 @@ def test_bad_tcp_options_are_read_as_far_as_they_are_good(gateway, wire):
             bad += b"\x00" * (-len(bad) % 4)
             port = 20000 + i
             wire.send(wire.frame(ARP(op=2, hwsrc=EVIL_MAC, psrc=EVIL, pdst=GATEWAY)))  # should we be probed
-            header = TCP(sport=port, dport=HTTP, flags="S", seq=1000, dataofs=5 + len(bad) // 4)
-            wire.send(wire.frame(IP(src=EVIL, dst=GATEWAY, proto=6) / header_with(header, bad, EVIL, GATEWAY)))
+            syn = TCP(sport=port, dport=HTTP, flags="S", seq=1000, dataofs=5 + len(bad) // 4) / Raw(bad)
+            wire.send(wire.frame(IP(src=EVIL, dst=GATEWAY) / syn))
             answer = wire.receive(lambda f: TCP in f and IP in f and f[IP].dst == EVIL and f[TCP].dport == port)
             assert answer[TCP].flags == "SA"
             assert answer[TCP].ack == 1001
             assert 0 < dict(answer[TCP].options)["MSS"] <= 1460
             reset = TCP(sport=port, dport=HTTP, flags="R", seq=1001)
             wire.send(wire.frame(IP(src=EVIL, dst=GATEWAY) / reset))
-
-
-def header_with(header, options, src, dst):
-    """The TCP header with raw bytes for options and a right checksum."""
-    raw = bytearray(bytes(header)[:20] + options)
-    raw[16:18] = b"\0\0"
-    data = socket.inet_aton(src) + socket.inet_aton(dst) + struct.pack("!HH", 6, len(raw)) + raw
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    total = (total & 0xFFFF) + (total >> 16)
-    total = (total & 0xFFFF) + (total >> 16)
-    raw[16:18] = struct.pack("!H", ~total & 0xFFFF)
-    return Raw(bytes(raw))
 
 
 def test_rst_storm_ends_no_connection(gateway, wire, client):
@@ -457,35 +414,17 @@ def test_rst_storm_ends_no_connection(gateway, wire, client):
         with counted(gateway, tcp_reset_by_peer=0):
             for _, _, address, peer, port in cases:
                 ip = IP(src=peer, dst=address) if address == GATEWAY else IPv6(src=peer, dst=address)
-                frame = bytearray(bytes(wire.frame(ip / TCP(sport=port, dport=HTTP, flags="R", seq=0, chksum=0))))
-                at = len(frame) - 20
-                base = pseudo_sum(ip, frame[at:])
+                frame = wire.frame(ip / TCP(dport=HTTP, flags="R"))
                 first = random.randrange(1 << 32)
-                for i in range(n):
-                    seq = (first + i * ((1 << 32) // n)) & 0xFFFFFFFF
-                    frame[at + 4 : at + 8] = struct.pack("!I", seq)
-                    frame[at + 16 : at + 18] = struct.pack("!H", fold(base + (seq >> 16) + (seq & 0xFFFF)))
-                    wire.send(bytes(frame))
+                numbers = ((port, (first + i * ((1 << 32) // n)) & 0xFFFFFFFF) for i in range(n))
+                for segment in segments(frame, numbers):
+                    wire.send(segment)
                     sent += 1
                     if sent % 250 == 0:  # what the receive ring cannot hold would be lost uncounted
                         wait_for(lambda: counted_resets() >= sent, "every RST is counted")
         for sock, stream, *_ in cases:
             sock.sendall(b"GET /checkout/bytes/1000 HTTP/1.1\r\nhost: shop.example\r\n\r\n")
             assert Response(stream).body == pattern(0, 1000)
-
-
-def fold(total):
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
-def pseudo_sum(ip, header):
-    """Of pseudo-header and TCP header, whose checksum field is zero."""
-    family = socket.AF_INET if IP in ip else socket.AF_INET6
-    data = socket.inet_pton(family, ip.src) + socket.inet_pton(family, ip.dst) + struct.pack("!HH", 6, len(header))
-    data += bytes(header)
-    return sum(struct.unpack(f"!{len(data) // 2}H", data))
 
 
 def test_syn_storm_does_not_keep_others_out(gateway, wire):
@@ -495,14 +434,8 @@ def test_syn_storm_does_not_keep_others_out(gateway, wire):
     with Witness(new_connections=False) as witness:
         answers = witness.answers
         for family, src, dst in ((IP, EVIL, GATEWAY), (IPv6, EVIL6, GATEWAY6)):
-            ip = family(src=src, dst=dst)
-            frame = bytearray(bytes(wire.frame(ip / TCP(sport=0, dport=HTTP, flags="S", seq=7, chksum=0))))
-            at = len(frame) - 20
-            base = pseudo_sum(ip, frame[at:])
-            for i in range(n):
-                frame[at : at + 2] = struct.pack("!H", 1024 + i)
-                frame[at + 16 : at + 18] = struct.pack("!H", fold(base + 1024 + i))
-                wire.send(bytes(frame))
+            frame = wire.frame(family(src=src, dst=dst) / TCP(dport=HTTP, flags="S"))
+            wire.send(*segments(frame, ((1024 + i, 7) for i in range(n))))
         for i in range(300):
             syn = TCP(sport=1024 + i, dport=HTTP, flags="S", seq=7)
             wire.send(

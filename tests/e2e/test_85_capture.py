@@ -1,14 +1,11 @@
 """pollgatectl capture: frames as libpcap's readers see them."""
 
-import logging
 import signal
 import subprocess
 
 import pytest
-
-logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
-from scapy.layers.inet import TCP  # noqa: E402
-from scapy.utils import rdpcap  # noqa: E402
+from scapy.layers.inet import TCP
+from scapy.utils import rdpcap
 
 from tests.e2e.conftest import BUILD, HTTP, HTTPS, Client, cores_of_workers, wait_for
 

@@ -22,7 +22,6 @@ from tests.lab import netns
 TUNSETIFF = 0x400454CA
 IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
 SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC, PACKET_OUTGOING = 263, 1, 1, 4
-ETH_P_ALL = 0x0003
 ADDRESSES = (("10.77.1.1/24",), ("fd77:1::1/64", "nodad"))
 SPARE_MAC = "02:00:00:00:00:0a"
 
@@ -53,9 +52,8 @@ class LossyPath:
             self.tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
             undo.callback(os.close, self.tap)
             fcntl.ioctl(self.tap, TUNSETIFF, struct.pack("16sH22x", b"lossy", IFF_TAP | IFF_NO_PI))
-            self.wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+            self.wire = netns.packet_socket(self.namespace, "ca")
             undo.callback(self.wire.close)
-            self.wire.bind(("ca", 0))
             self.wire.setblocking(False)
             self.wire.setsockopt(
                 SOL_PACKET,

@@ -57,6 +57,23 @@ def connect(name, address, timeout=10, source=None):
     return s
 
 
+def accepts(name, address):
+    """Whether somebody listens there."""
+    try:
+        connect(name, address, 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def packet_socket(name, device, protocol=3):
+    """Of all protocols (ETH_P_ALL) unless told otherwise."""
+    with inside(name):
+        s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol))
+    s.bind((device, 0))
+    return s
+
+
 def listen(name, address, backlog=512):
     with inside(name):
         s = socket.socket(_family(address), socket.SOCK_STREAM)
