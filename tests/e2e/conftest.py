@@ -28,6 +28,7 @@ GATEWAY, GATEWAY6 = "10.77.1.254", "fd77:1::254"
 WORKERS = int(os.environ.get("WORKERS", "1"))
 CORES = sorted(os.sched_getaffinity(0))  # before the fixture 'core' leaves one to the gateway
 HTTP, HTTPS = 8080, 8443
+HTTP_URL, HTTPS_URL = f"http://shop.example:{HTTP}", f"https://shop.example:{HTTPS}"
 logging.getLogger("scapy").setLevel(logging.ERROR)  # of warnings when it is imported
 
 
@@ -143,15 +144,20 @@ class Gateway:
         assert not check or answer.returncode == 0, answer.stdout + answer.stderr
         return answer
 
+    @contextlib.contextmanager
+    def editing(self, name):
+        """Path and text of a file of the configuration that the block may change; then it is as before, and loaded."""
+        path = self.config / name
+        text = path.read_text()
+        try:
+            yield path, text
+        finally:
+            path.write_text(text)
+            self.ctl("reload")
+
     def metrics(self):
-        with netns.inside(f"{LAB}-gw"):
-            text = subprocess.run(
-                ["curl", "-sS", "--fail", "--max-time", "30", "http://127.0.0.1:15090/stats/prometheus"],
-                check=True,
-                text=True,
-                stdout=subprocess.PIPE,
-            ).stdout
-        return Metrics(text)
+        url = "http://127.0.0.1:15090/stats/prometheus"
+        return Metrics(run_in("gw", "curl", "-sS", "--fail", "--max-time", "30", url))
 
     def access_log(self):
         path = self.run_dir / "access.log"

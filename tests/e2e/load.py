@@ -6,7 +6,7 @@ from tests.e2e.conftest import Response
 
 
 class Load:
-    """Requests on a few keep-alive connections until stopped; a connection that the gateway announced to close is replaced."""
+    """Requests on a few keep-alive connections for a block; a connection that the gateway announced to close is replaced."""
 
     def __init__(self, client, n=4):
         self.client = client
@@ -38,7 +38,10 @@ class Load:
                 except Exception as error:  # noqa: BLE001
                     self.failures.append(repr(error))
 
-    def stop(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         self.stopping.set()
         for t in self.threads:
             t.join(60)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.conftest import GATEWAY, HTTP, ping
+from tests.e2e.conftest import GATEWAY, HTTP_URL, ping
 
 
 def test_gateway_answers_ping(gateway):
@@ -17,7 +17,7 @@ def test_closed_port_is_refused_at_once(gateway, client):
 
 def test_metrics_count_frames_of_both_directions(gateway, client, services):
     before = gateway.metrics()
-    client.curl(f"http://shop.example:{HTTP}/checkout")
+    client.curl(f"{HTTP_URL}/checkout")
     after = gateway.metrics()
     for name in ("pollgate_rx_packets_total", "pollgate_tx_packets_total"):
         assert after.sum(name) > before.sum(name)

@@ -7,13 +7,12 @@ import socket
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY6, HTTPS, LAB, Client, Response, ping
+from tests.e2e.conftest import GATEWAY6, HTTPS_URL, LAB, Client, Response, ping
 from tests.e2e.wire import mac_of
 from tests.lab import netns, service
 from tests.lab.service import pattern
 
 CLIENT6 = "fd77:1::1"
-HTTPS_URL = f"https://shop.example:{HTTPS}"
 
 FROM = '"from":"%DOWNSTREAM_REMOTE_ADDRESS%","xff":"%REQ(X-FORWARDED-FOR)%",'
 ENTRIES = """\

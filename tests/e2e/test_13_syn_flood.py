@@ -9,7 +9,7 @@ from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptDstLLAddr, I
 from scapy.layers.l2 import ARP, Ether
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTP, WORKERS, Client, wait_for
+from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTP, HTTP_URL, WORKERS, Client, wait_for
 from tests.e2e.wire import Wire, mac_of, segments
 
 ATTACKERS = {GATEWAY: "10.77.1.77", GATEWAY6: "fd77:1::77"}
@@ -50,7 +50,7 @@ def answer_for(attacker, wire, stop):
 def test_a_client_gets_through_a_syn_flood(gateway, services, address):
     client = Client(gateway, address)
     attacker, stop = ATTACKERS[address], threading.Event()
-    assert client.status(f"http://shop.example:{HTTP}/checkout") == 200
+    assert client.status(f"{HTTP_URL}/checkout") == 200
     before = gateway.metrics()
     wire = Wire(ETH_P_IPV6 if address == GATEWAY6 else ETH_P_ARP)
     ip = (IPv6 if address == GATEWAY6 else IP)(src=attacker, dst=address)
@@ -75,7 +75,7 @@ def test_a_client_gets_through_a_syn_flood(gateway, services, address):
     try:
         wait_for(lambda: rose("pollgate_tcp_syn_cookies_sent_total", 1000), "cookies")
         for _ in range(20):
-            assert client.status(f"http://shop.example:{HTTP}/checkout") == 200
+            assert client.status(f"{HTTP_URL}/checkout") == 200
     finally:
         stop.set()
         for t in threads:

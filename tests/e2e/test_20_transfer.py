@@ -6,11 +6,9 @@ import threading
 
 import pytest
 
-from tests.e2e.conftest import HTTP, HTTPS, Response, wait_for
+from tests.e2e.conftest import HTTPS_URL, HTTP_URL, Response, wait_for
 from tests.lab.service import pattern
 
-HTTP_URL = f"http://shop.example:{HTTP}"
-HTTPS_URL = f"https://shop.example:{HTTPS}"
 
 
 def upload(client, path, size, *arguments, tmp_path):

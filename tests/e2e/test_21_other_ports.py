@@ -2,14 +2,12 @@
 
 import json
 import pathlib
-import subprocess
 
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import LAB, Client
-from tests.e2e.test_20_transfer import HTTPS_URL, download
-from tests.lab import netns
+from tests.e2e.conftest import HTTPS_URL, Client, run_in
+from tests.e2e.test_20_transfer import download
 
 
 PORTS = {
@@ -28,13 +26,11 @@ PORTS = {
 def test_other_ports_carry_the_same(new_gateway, lab, services, external):
     if external == "af_packet":
         # AF_PACKET cuts the super-packets of a sender on the same host; a physical wire has none.
-        with netns.inside(f"{LAB}-client"):
-            subprocess.run(["ethtool", "-K", "ca", "tso", "off", "gso", "off"], check=True, stdout=subprocess.DEVNULL)
+        run_in("client", "ethtool", "-K", "ca", "tso", "off", "gso", "off")
     gateway = new_gateway(external=PORTS[external], memory="256Mi")  # AF_PACKET and TAP have a queue for each worker
     if external == "tap":
-        with netns.inside(f"{LAB}-gw"):
-            subprocess.run(["ip", "addr", "add", "10.77.1.1/24", "dev", "ta"], check=True)
-            subprocess.run(["ip", "link", "set", "ta", "up"], check=True)
+        run_in("gw", "ip", "addr", "add", "10.77.1.1/24", "dev", "ta")
+        run_in("gw", "ip", "link", "set", "ta", "up")
     client = Client(gateway, namespace="gw" if external == "tap" else "client")
     try:
         download(client, f"{HTTPS_URL}/checkout/bytes/3000000", 3_000_000)
@@ -43,8 +39,7 @@ def test_other_ports_carry_the_same(new_gateway, lab, services, external):
         assert json.loads(answer.stdout)["length"] == len(body)
     finally:
         if external == "af_packet":
-            with netns.inside(f"{LAB}-client"):
-                subprocess.run(["ethtool", "-K", "ca", "tso", "on", "gso", "on"], check=True, stdout=subprocess.DEVNULL)
+            run_in("client", "ethtool", "-K", "ca", "tso", "on", "gso", "on")
 
 
 @pytest.fixture

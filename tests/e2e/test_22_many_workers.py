@@ -2,13 +2,11 @@
 
 import collections
 import json
-import subprocess
 
 import pytest
 
-from tests.e2e.conftest import GATEWAY, HTTP, LAB, Response, cores_of_workers, wait_for
-from tests.e2e.test_20_transfer import HTTPS_URL, download
-from tests.lab import netns
+from tests.e2e.conftest import GATEWAY, HTTPS_URL, HTTP_URL, Response, cores_of_workers, ping, run_in, wait_for
+from tests.e2e.test_20_transfer import download
 
 N = 200
 
@@ -56,7 +54,7 @@ def test_a_neighbour_that_one_worker_found_is_known_to_all(gateway, client, serv
     """Both know every endpoint in the end although each was asked for once."""
     for path in ("checkout", "inventory", "payment"):
         for _ in range(12):
-            client.status(f"http://shop.example:{HTTP}/{path}")
+            client.status(f"{HTTP_URL}/{path}")
     known = wait_for(
         lambda: (k := by_worker(gateway, "pollgate_neigh_entries")) and k["0"] == k["1"] and k,
         "both workers know the same neighbours",
@@ -66,33 +64,24 @@ def test_a_neighbour_that_one_worker_found_is_known_to_all(gateway, client, serv
 
 
 def test_a_neighbour_that_moves_moves_for_all(gateway, client, services):
-    def link(*arguments):
-        with netns.inside(f"{LAB}-client"):
-            return subprocess.run(["ip", *arguments], check=True, text=True, stdout=subprocess.PIPE).stdout
-
-    old = json.loads(link("-j", "link", "show", "ca"))[0]["address"]
+    old = json.loads(run_in("client", "ip", "-j", "link", "show", "ca"))[0]["address"]
     changed = gateway.metrics().sum("pollgate_neigh_changed_total")
-    link("link", "set", "ca", "address", "02:00:00:00:77:01")
+    run_in("client", "ip", "link", "set", "ca", "address", "02:00:00:00:77:01")
     try:
         # The client's own question for the gateway tells both workers.
-        with netns.inside(f"{LAB}-client"):
-            subprocess.run(["ip", "neigh", "flush", "dev", "ca"], check=True)
+        run_in("client", "ip", "neigh", "flush", "dev", "ca")
         for _ in range(20):
-            assert client.status(f"http://shop.example:{HTTP}/checkout") == 200
+            assert client.status(f"{HTTP_URL}/checkout") == 200
         wait_for(
             lambda: gateway.metrics().sum("pollgate_neigh_changed_total") >= changed + 2, "both workers noticed"
         )
     finally:
-        link("link", "set", "ca", "address", old)
-        with netns.inside(f"{LAB}-client"):
-            subprocess.run(["ip", "neigh", "flush", "dev", "ca"], check=True)
+        run_in("client", "ip", "link", "set", "ca", "address", old)
+        run_in("client", "ip", "neigh", "flush", "dev", "ca")
     for _ in range(20):
-        assert client.status(f"http://shop.example:{HTTP}/checkout") == 200
+        assert client.status(f"{HTTP_URL}/checkout") == 200
 
 
 def test_ping_is_answered_by_one_of_them(gateway, client):
-    with netns.inside(f"{LAB}-client"):
-        said = subprocess.run(
-            ["ping", "-c", "5", "-i", "0.2", GATEWAY], check=True, text=True, stdout=subprocess.PIPE
-        ).stdout
+    said = ping(GATEWAY, count=5)
     assert "5 received" in said and "DUP" not in said

@@ -14,13 +14,26 @@ import threading
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import BUILD, GATEWAY, GATEWAY6, HTTP, HTTPS, LAB, Client, Response, wait_for
-from tests.e2e.test_20_transfer import HTTPS_URL, download
+from tests.e2e.conftest import (
+    BUILD,
+    GATEWAY,
+    GATEWAY6,
+    HTTP,
+    HTTPS,
+    HTTPS_URL,
+    HTTP_URL,
+    LAB,
+    Client,
+    Response,
+    ping,
+    run_in,
+    wait_for,
+)
+from tests.e2e.test_20_transfer import download
 from tests.lab import netns, service
 from tests.lab.cgroup import memory_group
 from tests.lab.service import pattern
 
-URL = f"http://shop.example:{HTTP}"
 NEIGHBOUR = "10.77.1.1"
 NEIGHBOUR6 = "fd77:1::1"
 
@@ -40,25 +53,17 @@ char licensed_as[] __attribute__((section("license"), used)) = "GPL";
 AS_POD = ("setpriv", "--bounding-set", "-all,+net_admin,+net_raw,+bpf,+ipc_lock")
 
 
-def ip(namespace, *words):
-    return subprocess.run(
-        ["ip", "-n", f"{LAB}-{namespace}", *words], check=True, text=True, stdout=subprocess.PIPE
-    ).stdout
-
-
-def run_in(namespace, *command, **options):
-    with netns.inside(f"{LAB}-{namespace}"):
-        return subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
-
-
 def run_pollgate(config):
     """Of a gateway that does not start."""
-    return run_in(
-        "gw",
-        *(BUILD / "pollgate", "run", "--config", config),
-        preexec_fn=lambda: os.sched_setaffinity(0, range(os.cpu_count())),
-        timeout=60,
-    )
+    with netns.inside(f"{LAB}-gw"):
+        return subprocess.run(
+            [BUILD / "pollgate", "run", "--config", config],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=lambda: os.sched_setaffinity(0, range(os.cpu_count())),
+            timeout=60,
+        )
 
 
 def udp_socket(namespace, address=None):
@@ -110,34 +115,31 @@ class Kernel:
         self.dns.close()
 
     def works(self):
-        ping = run_in("client", "ping", "-c", "2", "-i", "0.2", "-w", "30", GATEWAY)
-        assert ping.returncode == 0, ping.stdout
+        ping(GATEWAY)
         with netns.connect(f"{LAB}-client", (GATEWAY, 7000), 30) as s:
             s.sendall(b"over the kernel's TCP")
             assert s.recv(1000) == b"over the kernel's TCP"
         with udp_socket("gw") as s:
             s.sendto(b"query", (NEIGHBOUR, 53))
             assert s.recvfrom(1000)[0] == b"answer to query"
-        with netns.inside(f"{LAB}-client"):
-            probe = subprocess.run(["curl", "-sS", "--fail", "-m", "30", f"http://{GATEWAY}:15021/healthz/ready"])
-        assert probe.returncode == 0
+        run_in("client", "curl", "-sS", "--fail", "-m", "30", f"http://{GATEWAY}:15021/healthz/ready")
 
 
 @pytest.fixture(scope="module")
 def pod(lab):
-    ip("gw", "addr", "add", f"{GATEWAY}/24", "dev", "ga")
-    ip("gw", "route", "add", "default", "via", NEIGHBOUR)
+    run_in("gw", "ip", "addr", "add", f"{GATEWAY}/24", "dev", "ga")
+    run_in("gw", "ip", "route", "add", "default", "via", NEIGHBOUR)
     addresses = [f"{a}/32" for of_service in SERVICES.values() for a in of_service]
     for address in addresses:
-        ip("client", "addr", "add", address, "dev", "ca")
+        run_in("client", "ip", "addr", "add", address, "dev", "ca")
     services = service.Services(f"{LAB}-client", SERVICES)
     kernel = Kernel()
     yield kernel
     kernel.stop()
     services.stop()
     for address in addresses:
-        ip("client", "addr", "del", address, "dev", "ca")
-    ip("gw", "addr", "flush", "dev", "ga")
+        run_in("client", "ip", "addr", "del", address, "dev", "ca")
+    run_in("gw", "ip", "addr", "flush", "dev", "ga")
 
 
 @pytest.fixture(scope="module")
@@ -156,34 +158,26 @@ def shared_gateway(pod, new_shared_gateway):
 @contextlib.contextmanager
 def setting(namespace, name, value):
     """A sysctl of the namespace, for the block."""
-    before = run_in(namespace, "sysctl", "-n", name, check=True).stdout.strip()
-    run_in(namespace, "sysctl", "-qw", f"{name}={value}", check=True)
+    before = run_in(namespace, "sysctl", "-n", name).strip()
+    run_in(namespace, "sysctl", "-qw", f"{name}={value}")
     try:
         yield
     finally:
-        run_in(namespace, "sysctl", "-qw", f"{name}={before}", check=True)
+        run_in(namespace, "sysctl", "-qw", f"{name}={before}")
 
 
 @contextlib.contextmanager
 def ip6_of_the_pod():
     """The kernel's IPv6 address and default route, for the block, which the gateway has followed."""
-
-    def is_served():
-        try:
-            netns.connect(f"{LAB}-client", (GATEWAY6, HTTP), 1).close()
-        except OSError:
-            return False
-        return True
-
     with setting("gw", "net.ipv6.conf.ga.disable_ipv6", 0):
-        ip("gw", "addr", "add", f"{GATEWAY6}/64", "dev", "ga", "nodad")
-        ip("gw", "-6", "route", "add", "default", "via", NEIGHBOUR6)
+        run_in("gw", "ip", "addr", "add", f"{GATEWAY6}/64", "dev", "ga", "nodad")
+        run_in("gw", "ip", "-6", "route", "add", "default", "via", NEIGHBOUR6)
         try:
-            wait_for(is_served, "the address is followed")
+            wait_for(lambda: netns.accepts(f"{LAB}-client", (GATEWAY6, HTTP)), "the address is followed")
             yield
         finally:
-            ip("gw", "-6", "route", "del", "default")
-            ip("gw", "addr", "del", f"{GATEWAY6}/64", "dev", "ga")
+            run_in("gw", "ip", "-6", "route", "del", "default")
+            run_in("gw", "ip", "addr", "del", f"{GATEWAY6}/64", "dev", "ga")
 
 
 @contextlib.contextmanager
@@ -192,22 +186,22 @@ def narrow_path(stack):
     near, far = ("fd77:9::1", "fd77:9::2") if stack == 6 else ("10.77.9.1", "10.77.9.2")
     length, family = (64, "-6") if stack == 6 else (24, "-4")
     forwarding = "net.ipv6.conf.all.forwarding" if stack == 6 else "net.ipv4.ip_forward"
-    ip("client", "link", "add", "near", "type", "veth", "peer", "name", "far", "netns", f"{LAB}-svc")
+    run_in("client", "ip", "link", "add", "near", "type", "veth", "peer", "name", "far", "netns", f"{LAB}-svc")
     try:
         for namespace, device, address in (("client", "near", near), ("svc", "far", far)):
-            run_in(namespace, "sysctl", "-qw", f"net.ipv6.conf.{device}.disable_ipv6=0", check=True)
-            ip(namespace, "link", "set", device, "up")
-            ip(namespace, "addr", "add", f"{address}/{length}", "dev", device, *(["nodad"] if stack == 6 else []))
-        ip("client", "link", "set", "near", "mtu", "1300")
-        ip("svc", family, "route", "add", GATEWAY6 if stack == 6 else GATEWAY, "via", near)
+            run_in(namespace, "sysctl", "-qw", f"net.ipv6.conf.{device}.disable_ipv6=0")
+            run_in(namespace, "ip", "link", "set", device, "up")
+            run_in(namespace, "ip", "addr", "add", f"{address}/{length}", "dev", device, *(["nodad"] if stack == 6 else []))
+        run_in("client", "ip", "link", "set", "near", "mtu", "1300")
+        run_in("svc", "ip", family, "route", "add", GATEWAY6 if stack == 6 else GATEWAY, "via", near)
         with setting("client", forwarding, 1):
             yield far
     finally:
-        ip("client", "link", "del", "near")
+        run_in("client", "ip", "link", "del", "near")
 
 
 def program_on_ga():
-    link = json.loads(ip("gw", "-j", "-d", "link", "show", "ga"))[0]
+    link = json.loads(run_in("gw", "ip", "-j", "-d", "link", "show", "ga"))[0]
     return link.get("xdp", {}).get("prog", {}).get("id", 0)
 
 
@@ -243,7 +237,7 @@ def test_pod_under_load_stays_below_its_limit(pod, gateway):
                 download(client, f"{HTTPS_URL}/{path}/bytes/30000000", 30_000_000)
                 answer = client.curl(f"{HTTPS_URL}/{path}/sum", "-d", "x" * 100_000)
                 assert json.loads(answer.stdout)["length"] == 100_000
-            assert client.status(f"{URL}/inventory") == 200
+            assert client.status(f"{HTTP_URL}/inventory") == 200
         wait_for(gateway.is_quiet, "no exchange left")
         peak = group.peak()
         print(f"peak {peak / (1 << 20):.0f} MiB, resident {gateway.memory_kib() >> 10} MiB")
@@ -258,7 +252,7 @@ def test_kernel_goes_on_while_the_gateway_serves(pod, gateway, client):
     answer = client.curl(f"{HTTPS_URL}/checkout/sum", "-d", "x" * 100_000)
     assert json.loads(answer.stdout)["length"] == 100_000
     pod.works()
-    assert client.status(f"{URL}/inventory") == 200
+    assert client.status(f"{HTTP_URL}/inventory") == 200
     assert program_on_ga() != 0
     assert gateway.stop() == 0
     assert program_on_ga() == 0
@@ -267,13 +261,13 @@ def test_kernel_goes_on_while_the_gateway_serves(pod, gateway, client):
 
 
 def test_neighbour_that_moves_is_followed(pod, gateway, client):
-    upstream = f"{URL}/checkout"
+    upstream = f"{HTTP_URL}/checkout"
     assert client.status(upstream) == 200
-    before = json.loads(ip("client", "-j", "link", "show", "ca"))[0]["address"]
+    before = json.loads(run_in("client", "ip", "-j", "link", "show", "ca"))[0]["address"]
     with client.connect() as kept, kept.makefile("rb") as stream:
         kept.sendall(b"GET /checkout HTTP/1.1\r\nHost: shop.example\r\n\r\n")
         assert Response(stream).status == 200
-        ip("client", "link", "set", "ca", "address", "02:00:00:77:01:99")
+        run_in("client", "ip", "link", "set", "ca", "address", "02:00:00:77:01:99")
         try:
             # The kernel of the neighbour asks who has our address, and ours learns from the question.
             assert client.status(upstream) == 200
@@ -282,69 +276,60 @@ def test_neighbour_that_moves_is_followed(pod, gateway, client):
             pod.works()
             assert gateway.metrics().sum("pollgate_neigh_changed_total") >= 1
         finally:
-            ip("client", "link", "set", "ca", "address", before)
+            run_in("client", "ip", "link", "set", "ca", "address", before)
     assert client.status(upstream) == 200
 
 
 def test_addresses_and_routes_are_followed(pod, gateway, client):
     second = "10.77.1.253"
-    ip("gw", "addr", "add", f"{second}/24", "dev", "ga")
+    run_in("gw", "ip", "addr", "add", f"{second}/24", "dev", "ga")
     try:
         assert client.curl(f"http://{second}:{HTTP}/checkout", "-H", "Host: shop.example").returncode == 0
-        ip("gw", "route", "del", "default")
+        run_in("gw", "ip", "route", "del", "default")
         # A second is what this route waits.
-        wait_for(lambda: client.status(f"{URL}/impatient") in (503, 504), "no way to the services")
-        ip("gw", "route", "add", "10.77.3.0/24", "via", NEIGHBOUR)
-        wait_for(lambda: client.status(f"{URL}/impatient") == 200, "the new route is used")
+        wait_for(lambda: client.status(f"{HTTP_URL}/impatient") in (503, 504), "no way to the services")
+        run_in("gw", "ip", "route", "add", "10.77.3.0/24", "via", NEIGHBOUR)
+        wait_for(lambda: client.status(f"{HTTP_URL}/impatient") == 200, "the new route is used")
     finally:
         run_in("gw", "ip", "route", "replace", "default", "via", NEIGHBOUR)
-        run_in("gw", "ip", "route", "del", "10.77.3.0/24")
-        ip("gw", "addr", "del", f"{second}/24", "dev", "ga")
-
-    def is_refused():
-        try:
-            netns.connect(f"{LAB}-client", (second, HTTP), 1).close()
-        except OSError:
-            return True
-        return False
-
-    wait_for(is_refused, "the address is gone")
-    assert client.status(f"{URL}/checkout") == 200
+        run_in("gw", "ip", "route", "del", "10.77.3.0/24", check=False)
+        run_in("gw", "ip", "addr", "del", f"{second}/24", "dev", "ga")
+    wait_for(lambda: not netns.accepts(f"{LAB}-client", (second, HTTP)), "the address is gone")
+    assert client.status(f"{HTTP_URL}/checkout") == 200
 
 
 def test_gateway_that_was_killed_is_replaced(pod, gateway, client):
-    assert client.status(f"{URL}/checkout") == 200
+    assert client.status(f"{HTTP_URL}/checkout") == 200
     left = program_on_ga()
     gateway.kill()
     assert program_on_ga() == left != 0
-    ping = run_in("client", "ping", "-c", "1", "-w", "30", GATEWAY)
-    assert ping.returncode == 0, ping.stdout
+    ping(GATEWAY, count=1)
     with pytest.raises(TimeoutError):  # dropped, not reset: the next gateway may have it
         client.connect(timeout=1)
     gateway.start()
     assert program_on_ga() not in (0, left)
     assert "replaced the XDP program of a gateway that was killed" in gateway.output()
-    assert client.status(f"{URL}/checkout") == 200
+    assert client.status(f"{HTTP_URL}/checkout") == 200
     pod.works()
 
 
 def test_own_interface_of_a_gateway_that_was_killed_is_replaced(pod, gateway, new_gateway, all_services):
     gateway.stop()
-    ip("gw", "addr", "flush", "dev", "ga")
+    run_in("gw", "ip", "addr", "flush", "dev", "ga")
     own = new_gateway()
     try:
         client = Client(own)
-        assert client.status(f"{URL}/checkout") == 200
+        assert client.status(f"{HTTP_URL}/checkout") == 200
         own.kill()
         assert program_on_ga() != 0
         own.start()
         assert own.output().count("replaced the XDP program of a gateway that was killed") == 2  # ga and gb
-        assert client.status(f"{URL}/checkout") == 200
+        assert client.status(f"{HTTP_URL}/checkout") == 200
         assert own.stop() == 0
         assert program_on_ga() == 0
     finally:
-        ip("gw", "addr", "add", f"{GATEWAY}/24", "dev", "ga")
-        ip("gw", "route", "replace", "default", "via", NEIGHBOUR)
+        run_in("gw", "ip", "addr", "add", f"{GATEWAY}/24", "dev", "ga")
+        run_in("gw", "ip", "route", "replace", "default", "via", NEIGHBOUR)
 
 
 @pytest.mark.parametrize("stack", [4, 6])
@@ -359,7 +344,7 @@ def test_icmp_errors_about_connections_reach_the_gateway(pod, gateway, stack):
         undo.enter_context(narrow_path(stack))
         before = count("tcp_mtu_reduced"), count(too_big)
         client = Client(gateway, GATEWAY6 if stack == 6 else GATEWAY, "svc")
-        answer = client.curl(f"{URL}/checkout/bytes/300000", text=False)
+        answer = client.curl(f"{HTTP_URL}/checkout/bytes/300000", text=False)
         assert answer.stdout == pattern(0, 300_000)
         assert count("tcp_mtu_reduced") == before[0] + 1
         assert count(too_big) > before[1]
@@ -369,17 +354,13 @@ def test_ip6_is_shared_too(pod, gateway, client):
     client6 = Client(gateway, GATEWAY6)
     before = gateway.metrics()
 
-    def ping():
-        answer = run_in("client", "ping", "-6", "-c", "2", "-i", "0.2", "-w", "30", GATEWAY6)
-        assert answer.returncode == 0, answer.stdout
-
     with ip6_of_the_pod():
-        ping()
+        ping(GATEWAY6)
         answer = client6.curl(f"{HTTPS_URL}/checkout/bytes/3000000", text=False)
         assert answer.stdout == pattern(0, 3_000_000)
         answer = client6.curl(f"{HTTPS_URL}/checkout/sum", "-d", "x" * 100_000)
         assert json.loads(answer.stdout)["length"] == 100_000
-        ping()
+        ping(GATEWAY6)
         with netns.listen(f"{LAB}-gw", (GATEWAY6, 7000)) as kernel:
             with netns.connect(f"{LAB}-client", (GATEWAY6, 7000), 30) as s, kernel.accept()[0] as accepted:
                 accepted.sendall(b"the kernel's")
@@ -388,7 +369,7 @@ def test_ip6_is_shared_too(pod, gateway, client):
     after = gateway.metrics()
     for name in ("icmp6_echo_replies", "nd_solicitations_sent", "nd_advertisements_sent", "nd_announcements_sent"):
         assert after.sum(f"pollgate_{name}_total") == before.sum(f"pollgate_{name}_total"), name
-    assert client.status(f"{URL}/checkout") == 200
+    assert client.status(f"{HTTP_URL}/checkout") == 200
 
 
 def test_program_of_somebody_else_is_left_alone(pod, gateway, client, tmp_path):
@@ -397,7 +378,7 @@ def test_program_of_somebody_else_is_left_alone(pod, gateway, client, tmp_path):
     subprocess.run(
         ["clang", "-target", "bpf", "-O2", "-c", tmp_path / "foreign.c", "-o", tmp_path / "foreign.o"], check=True
     )
-    ip("gw", "link", "set", "dev", "ga", "xdp", "obj", str(tmp_path / "foreign.o"), "sec", "xdp")
+    run_in("gw", "ip", "link", "set", "dev", "ga", "xdp", "obj", str(tmp_path / "foreign.o"), "sec", "xdp")
     try:
         foreign = program_on_ga()
         assert foreign != 0
@@ -409,9 +390,9 @@ def test_program_of_somebody_else_is_left_alone(pod, gateway, client, tmp_path):
         ) in answer.stdout
         assert program_on_ga() == foreign
     finally:
-        ip("gw", "link", "set", "dev", "ga", "xdp", "off")
+        run_in("gw", "ip", "link", "set", "dev", "ga", "xdp", "off")
     gateway.start()
-    assert client.status(f"{URL}/checkout") == 200
+    assert client.status(f"{HTTP_URL}/checkout") == 200
 
 
 def test_kernel_that_may_choose_our_ports_is_warned_of(pod, gateway, client):
@@ -430,7 +411,7 @@ def test_kernel_that_may_choose_our_ports_is_warned_of(pod, gateway, client):
         assert told in line
         with setting("gw", "net.ipv4.ip_local_reserved_ports", "61000-65535"):
             assert warning not in restarted()
-    assert client.status(f"{URL}/checkout") == 200
+    assert client.status(f"{HTTP_URL}/checkout") == 200
 
 
 def test_one_interface_has_one_gateway(pod, gateway, client):
@@ -443,28 +424,20 @@ def test_one_interface_has_one_gateway(pod, gateway, client):
     answer = run_pollgate(second)
     assert answer.returncode == 1
     assert 'port "pod": another gateway that runs has interface "ga"' in answer.stdout
-    assert client.status(f"{URL}/checkout") == 200
+    assert client.status(f"{HTTP_URL}/checkout") == 200
 
 
 def test_reload_follows_the_listeners(pod, gateway, client):
-    gateways = gateway.config / "gateway.yaml"
-    text = gateways.read_text()
     more = "    - port: {number: 9443, name: more, protocol: HTTP}\n      hosts: ['*']\n"
     with pytest.raises(ConnectionRefusedError):
         client.connect(9443)
-    gateways.write_text(text + more)
-    gateway.ctl("reload")
-    kept = client.connect(9443)
-    kept.settimeout(60)
-    stream = kept.makefile("rb")
-
-    def ask():
+    with gateway.editing("gateway.yaml") as (gateways, text):
+        gateways.write_text(text + more)
+        gateway.ctl("reload")
+        kept = client.connect(9443)
+        stream = kept.makefile("rb")
         kept.sendall(b"GET /checkout HTTP/1.1\r\nHost: shop.example\r\n\r\n")
-        return Response(stream).status
-
-    assert ask() == 200
-    gateways.write_text(text)
-    gateway.ctl("reload")
+        assert Response(stream).status == 200
     kept.close()
     stream.close()
     wait_for(lambda: "a port is the kernel's again port=9443" in gateway.output(), "the kernel has the port back")

@@ -8,12 +8,11 @@ takes a peer whose MTU is smaller.
 import hashlib
 import json
 import pathlib
-import subprocess
 
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTP, HTTPS, LAB, Client, cores_of_workers
+from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTP, HTTPS, HTTP_URL, LAB, Client, cores_of_workers, run_in
 from tests.lab import netns
 from tests.lab.service import pattern
 
@@ -28,11 +27,10 @@ def tap_client(gateway, family):
 def start(new_gateway, offloads, **options):
     port = {**shop.TAP, **shop.DUAL_STACK, "offloads": offloads}
     gateway = new_gateway(external=port, memory="256Mi", **options)  # a TAP port has a queue for each worker
-    with netns.inside(f"{LAB}-gw"):
-        subprocess.run(["ip", "addr", "add", "10.77.1.1/24", "dev", "ta"], check=True)
-        subprocess.run(["sysctl", "-qw", "net.ipv6.conf.ta.disable_ipv6=0"], check=True)
-        subprocess.run(["ip", "addr", "add", "fd77:1::1/64", "dev", "ta", "nodad"], check=True)
-        subprocess.run(["ip", "link", "set", "ta", "mtu", "1400", "up"], check=True)
+    run_in("gw", "ip", "addr", "add", "10.77.1.1/24", "dev", "ta")
+    run_in("gw", "sysctl", "-qw", "net.ipv6.conf.ta.disable_ipv6=0")
+    run_in("gw", "ip", "addr", "add", "fd77:1::1/64", "dev", "ta", "nodad")
+    run_in("gw", "ip", "link", "set", "ta", "mtu", "1400", "up")
     return gateway
 
 
@@ -99,7 +97,7 @@ def test_without_rss_two_queues_are_steered_in_software(services, new_gateway):
     clients = [tap_client(gateway, family) for family in (4, 6)]
     for _ in range(20):
         for client in clients:
-            client.curl(f"http://shop.example:{HTTP}/checkout/bytes/100000", text=False)
+            client.curl(f"{HTTP_URL}/checkout/bytes/100000", text=False)
     metrics = gateway.metrics()
     assert metrics.sum("pollgate_steer_handed_over_total") > 0
     # A packet at the wrong worker is answered by a reset: no curl failed, and no exchange began anew. The drop

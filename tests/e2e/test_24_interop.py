@@ -11,16 +11,15 @@ import hashlib
 import itertools
 import json
 import re
-import subprocess
 
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTPS, LAB, Client
+from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTPS_URL, LAB, Client, run_in
 from tests.lab.lossy import LossyPath
 from tests.lab.service import pattern
 
-URL = f"https://shop.example:{HTTPS}/checkout"
+URL = f"{HTTPS_URL}/checkout"
 UPLOAD, DOWNLOAD = 60_000, 150_000
 OPTIONS = ("tcp_sack", "tcp_timestamps", "tcp_window_scaling")
 REASONS = re.compile(r"reset|abort|timeout|refused|drop|unreachable|no_memory|slow|flood|_rto_|_rq_xx|failures")
@@ -32,7 +31,7 @@ def configure(namespace, bits, small, ecn):
     settings.append(f"net.ipv4.tcp_ecn={ecn}")  # 1: asks for it, which we decline; 2: the default
     receive, send = BUFFERS[small]
     settings += [f"net.ipv4.tcp_rmem={receive}", f"net.ipv4.tcp_wmem={send}"]
-    subprocess.run(["ip", "netns", "exec", f"{LAB}-{namespace}", "sysctl", "-qw", *settings], check=True)
+    run_in(namespace, "sysctl", "-qw", *settings)
 
 
 @pytest.fixture(scope="module")

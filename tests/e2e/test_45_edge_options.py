@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from tests.e2e.conftest import HTTP, Response, read_to_end
+from tests.e2e.conftest import HTTP, HTTP_URL, Response, read_to_end
 
-URL = f"http://shop.example:{HTTP}"
 LIMIT = 20
 SPEC = f"  http: {{acceptHttp10: true, requestTimeout: 1s, maxConnectionsPerAddress: {LIMIT}}}\n"
 MESH = """\
@@ -27,7 +26,7 @@ def shared_gateway(new_shared_gateway):
 
 
 def test_proxy_headers_are_as_the_mesh_says(gateway, client, services):
-    answer = client.curl(f"{URL}/checkout/headers", "-i", "-H", "x-request-id: mine")
+    answer = client.curl(f"{HTTP_URL}/checkout/headers", "-i", "-H", "x-request-id: mine")
     head, _, body = answer.stdout.replace("\r\n", "\n").partition("\n\n")
     assert "\nserver: shopkeeper\n" in head + "\n" and "x-envoy" not in head
     fields = {k.lower(): v for k, v in json.loads(body)["headers"]}
@@ -37,10 +36,10 @@ def test_proxy_headers_are_as_the_mesh_says(gateway, client, services):
 
 
 def test_http_1_0_is_answered(gateway, client, services):
-    answer = client.curl(f"{URL}/checkout", "--http1.0", "-w", " %{http_version} %{http_code}")
+    answer = client.curl(f"{HTTP_URL}/checkout", "--http1.0", "-w", " %{http_version} %{http_code}")
     assert answer.stdout.startswith("checkout-") and answer.stdout.endswith(" 1 200")
     # A body without a length ends with the connection.
-    answer = client.curl(f"{URL}/checkout/bytes/100000?chunked=1", "--http1.0", "-i", text=False)
+    answer = client.curl(f"{HTTP_URL}/checkout/bytes/100000?chunked=1", "--http1.0", "-i", text=False)
     head, _, body = answer.stdout.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.0 200 OK\r\n") and b"transfer-encoding" not in head and len(body) == 100000
     with client.connect() as s:
@@ -54,7 +53,7 @@ def test_a_request_has_to_be_whole_in_time(gateway, client, services):
         answer = Response(stream)
         assert (answer.status, answer.body) == (408, b"request timeout")
     assert gateway.logged("/checkout/late")["details"] == "request_overall_timeout"
-    assert client.status(f"{URL}/checkout/delay/1500") == 200  # the answer has its own time
+    assert client.status(f"{HTTP_URL}/checkout/delay/1500") == 200  # the answer has its own time
 
 
 def test_an_address_has_so_many_connections(gateway, client, services):

@@ -11,10 +11,8 @@ import h2.events
 import h2.errors
 import pytest
 
-from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, wait_for
+from tests.e2e.conftest import GATEWAY, HTTPS, HTTPS_URL, HTTP_URL, wait_for
 
-HTTP_URL = f"http://shop.example:{HTTP}"
-HTTPS_URL = f"https://shop.example:{HTTPS}"
 
 
 class Peer:

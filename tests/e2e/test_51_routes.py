@@ -5,9 +5,8 @@ import re
 
 import pytest
 
-from tests.e2e.conftest import HTTP, wait_for
+from tests.e2e.conftest import HTTP, HTTP_URL, wait_for
 
-URL = f"http://shop.example:{HTTP}"
 
 ROUTES = """\
 apiVersion: networking.istio.io/v1
@@ -78,23 +77,23 @@ def shared_gateway(new_shared_gateway):
     ],
 )
 def test_first_route_that_matches_answers(client, services, path, arguments, answer):
-    assert client.curl(URL + path, *arguments).stdout.startswith(answer)
+    assert client.curl(HTTP_URL + path, *arguments).stdout.startswith(answer)
 
 
 def test_rewrite_changes_the_path_and_tells_the_old_one(client, services):
-    said = json.loads(client.curl(f"{URL}/legacy/headers?a=b").stdout)
+    said = json.loads(client.curl(f"{HTTP_URL}/legacy/headers?a=b").stdout)
     assert said["target"] == "/headers?a=b"
     assert ["x-envoy-original-path", "/legacy/headers?a=b"] in said["headers"]
 
 
 def test_redirect_keeps_the_query(client):
-    said = client.curl(f"{URL}/old?a=b", "-o", "/dev/null", "-w", "%{http_code} %{redirect_url}").stdout
+    said = client.curl(f"{HTTP_URL}/old?a=b", "-o", "/dev/null", "-w", "%{http_code} %{redirect_url}").stdout
     assert said == f"308 http://shop.example:{HTTP}/checkout?a=b"
 
 
 def test_weights_divide_the_requests(client, services):
     """400 draws with p = 1/4: outside these bounds once in a hundred million runs."""
-    client.curl(f"{URL}/split?[1-400]", "-o", "/dev/null")
+    client.curl(f"{HTTP_URL}/split?[1-400]", "-o", "/dev/null")
     counts = services.counts()
     payment = sum(n for name, n in counts.items() if name.startswith("payment"))
     assert sum(counts.values()) == 400
@@ -102,7 +101,7 @@ def test_weights_divide_the_requests(client, services):
 
 
 def test_istios_own_log_line(gateway, client, services):
-    client.curl(f"{URL}/logged?x=1", "-A", "tester")
+    client.curl(f"{HTTP_URL}/logged?x=1", "-A", "tester")
     path = gateway.run_dir / "access.log"
     line = wait_for(
         lambda: next((l for l in path.read_text().splitlines() if "/logged" in l), None), "the request is logged"

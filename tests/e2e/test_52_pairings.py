@@ -7,15 +7,13 @@ and both on one port), nghttpd.
 import hashlib
 import json
 import re
-import socket
-import subprocess
 
 import h2.errors
 import h2.events
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, Response, read_to_end, wait_for
+from tests.e2e.conftest import GATEWAY, HTTP, HTTPS_URL, HTTP_URL, Response, read_to_end, server, wait_for
 from tests.e2e.test_50_http2 import Peer, status
 from tests.lab import h2_service, netns
 from tests.lab.service import pattern
@@ -23,8 +21,6 @@ from tests.lab.service import pattern
 SMALL = [0, 1, 65535, 65536, 65537]
 BIG = 100_000_000
 NGHTTPD, TWIN = "10.77.2.41", "10.77.2.42"
-HTTP_URL = f"http://shop.example:{HTTP}"
-HTTPS_URL = f"https://shop.example:{HTTPS}"
 CURL = {"h1": (HTTP_URL, "--http1.1"), "h2": (HTTPS_URL, "--http2")}
 SERVICE = {"h1": "checkout", "h2": "twin"}
 VERSIONS = ["h1", "h2"]
@@ -77,20 +73,9 @@ def nghttpd(lab, tmp_path_factory):
     files.mkdir()
     for size in [*SMALL, BIG]:
         (files / str(size)).write_bytes(pattern(0, size))
-    with netns.inside(f"{LAB}-svc"):
-        process = subprocess.Popen(
-            ["nghttpd", "--no-tls", "-a", NGHTTPD, "-d", files.parent, "--echo-upload", "--trailer", "x-sum: done", "8080"],
-            stdout=subprocess.DEVNULL,
-        )
-
-    def listens():
-        with netns.inside(f"{LAB}-svc"), socket.socket() as s:
-            return s.connect_ex((NGHTTPD, 8080)) == 0
-
-    wait_for(listens, "nghttpd listens")
-    yield files
-    process.terminate()
-    process.wait()
+    options = ["--no-tls", "-a", NGHTTPD, "-d", files.parent, "--echo-upload", "--trailer", "x-sum: done"]
+    with server((NGHTTPD, 8080), "nghttpd", *options, "8080"):
+        yield files
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, ROOT, Client, wait_for
+from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, ROOT, Client, server, wait_for
 
 PEERS = ROOT / "tests/lab/grpc_peers.py"
 ADDRESS = "10.77.2.43"
@@ -33,20 +33,13 @@ def service_yaml(name, port):
 
 
 @pytest.fixture
-def server(lab):
-    process = subprocess.Popen(
-        ["ip", "netns", "exec", f"{LAB}-svc", sys.executable, "-B", PEERS, "serve", f"{ADDRESS}:8080"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "ready\n"
-    yield process
-    process.kill()
-    process.wait()
+def echo(lab):
+    with server((ADDRESS, 8080), sys.executable, "-B", PEERS, "serve", f"{ADDRESS}:8080"):
+        yield
 
 
 @pytest.mark.parametrize("tls", [True, False], ids=["tls", "cleartext"])
-def test_every_kind_of_call(new_gateway, server, tls):
+def test_every_kind_of_call(new_gateway, echo, tls):
     routes = {
         "routes.yaml": shop.VIRTUAL_SERVICE + ROUTES,
         "grpc.yaml": service_yaml("grpc", 8080) + "---\n" + service_yaml("down", 8081),

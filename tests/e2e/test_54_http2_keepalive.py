@@ -7,7 +7,7 @@ import h2.events
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import HTTP, LAB
+from tests.e2e.conftest import HTTP_URL, LAB
 from tests.e2e.test_50_http2 import Peer
 from tests.lab import netns
 
@@ -68,7 +68,7 @@ def deaf(all_services):
 
 def test_an_endpoint_that_answers_no_ping_is_given_up(gateway, client, deaf):
     before = gateway.metrics().sum("pollgate_h2_ping_timeouts_total")
-    assert client.status(f"http://shop.example:{HTTP}/deaf") == 503
+    assert client.status(f"{HTTP_URL}/deaf") == 503
     line = gateway.logged("/deaf")
     assert (line["code"], line["flags"]) == (503, "UC")
     assert gateway.metrics().sum("pollgate_h2_ping_timeouts_total") == before + 1

@@ -7,7 +7,7 @@ import pytest
 import websockets
 
 from tests.e2e import shop
-from tests.e2e.conftest import HTTP, HTTPS, LAB, Response, read_to_end, wait_for
+from tests.e2e.conftest import HTTP, HTTPS, HTTP_URL, LAB, Response, read_to_end, wait_for
 from tests.lab import netns, websocket_service
 from tests.lab.service import pattern
 
@@ -140,6 +140,6 @@ def test_resets_are_passed_on(gateway, client, chat):
 
 
 def test_other_protocols_are_refused(gateway, client, chat):
-    url = f"http://shop.example:{HTTP}/checkout"
+    url = f"{HTTP_URL}/checkout"
     assert client.status(url, "-H", "Connection: Upgrade", "-H", "Upgrade: foo") == 403
     assert client.status(url, "--http2") == 200  # h2c by Upgrade is not listened to

@@ -5,12 +5,10 @@ import socket
 
 import pytest
 
-from tests.e2e.conftest import HTTP, HTTPS, Response, read_to_end
+from tests.e2e.conftest import HTTP, HTTPS, HTTPS_URL, HTTP_URL, Response, read_to_end
 from tests.e2e.test_50_http2 import Peer
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
-HTTP_URL = f"http://shop.example:{HTTP}"
-HTTPS_URL = f"https://shop.example:{HTTPS}"
 CLIENTS_PROXY = "192.0.2.7"  # who the headers speak of
 
 

@@ -1,13 +1,10 @@
 """PROXY headers in front of what endpoints hear, by HAProxy, which says what it was told."""
 
-import socket
-import subprocess
 
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import LAB, Response, wait_for
-from tests.lab import netns
+from tests.e2e.conftest import Response, server, wait_for
 
 RULES = """\
 {services}---
@@ -53,17 +50,8 @@ TOLD = {"v1-h1": ("V1", 8092), "v2-h1": ("V2", 8092), "v1-h2": ("V1", 8093), "v2
 def haproxy(lab, tmp_path_factory):
     config = tmp_path_factory.mktemp("haproxy") / "haproxy.cfg"
     config.write_text(HAPROXY)
-    with netns.inside(f"{LAB}-svc"):
-        process = subprocess.Popen(["haproxy", "-db", "-q", "-f", config])
-
-    def listens():
-        with netns.inside(f"{LAB}-svc"), socket.socket() as s:
-            return s.connect_ex(("10.77.2.43", 8093)) == 0
-
-    wait_for(listens, "HAProxy listens")
-    yield
-    process.terminate()
-    process.wait(60)
+    with server(("10.77.2.43", 8093), "haproxy", "-db", "-q", "-f", config):
+        yield
 
 
 @pytest.fixture(scope="module")

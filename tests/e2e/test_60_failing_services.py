@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.e2e.conftest import HTTP, Response, read_to_end, wait_for
+from tests.e2e.conftest import HTTP_URL, Response, read_to_end, wait_for
 
-URL = f"http://shop.example:{HTTP}"
 
 
 @pytest.mark.parametrize(
@@ -44,7 +43,7 @@ def test_retries_are_seen_by_the_service_and_help_the_client(gateway, client, se
     services.set("payment-2", "status:503")
     before = gateway.metrics()
     for i in range(6):
-        assert client.status(f"{URL}/payment/{i}") == 200
+        assert client.status(f"{HTTP_URL}/payment/{i}") == 200
     counts, after = services.counts(), gateway.metrics()
     assert counts["payment-3"] == 6
     retries = after.sum("envoy_cluster_upstream_rq_retry") - before.sum("envoy_cluster_upstream_rq_retry")
@@ -54,7 +53,7 @@ def test_retries_are_seen_by_the_service_and_help_the_client(gateway, client, se
 
 def test_retries_end(gateway, client, services):
     services.set("payment", "status:503")
-    assert client.status(f"{URL}/payment/all") == 503
+    assert client.status(f"{HTTP_URL}/payment/all") == 503
     assert sum(services.counts().values()) == 4, "one try and three retries"
     line = gateway.logged("/payment/all")
     assert (line["flags"], line["attempts"]) == ("URX", 4)
@@ -63,7 +62,7 @@ def test_retries_end(gateway, client, services):
 def test_refused_connections_are_retried(gateway, client, services):
     services.set("payment-1", "down")
     for i in range(6):
-        assert client.status(f"{URL}/payment/{i}") == 200
+        assert client.status(f"{HTTP_URL}/payment/{i}") == 200
 
 
 def test_failing_endpoint_is_ejected_and_returns(gateway, client, services):
@@ -93,7 +92,7 @@ def test_failing_endpoint_is_ejected_and_returns(gateway, client, services):
     wait_for(lambda: gateway.metrics().sum(active, cluster_name=cluster) == 0, "inventory-2 returns")
     services.reset_counts()
     for _ in range(6):
-        assert client.status(f"{URL}/inventory") == 200
+        assert client.status(f"{HTTP_URL}/inventory") == 200
     assert services.counts()["inventory-2"] > 0
     assert gateway.metrics().sum(ejections, cluster_name=cluster) >= 1
 
@@ -105,9 +104,9 @@ def test_requests_are_counted_as_istio_counts_them(gateway, client, services):
         return gateway.metrics().sum("istio_requests_total", destination_service=service, reporter="source", **labels)
 
     ok, failed = count(response_code="200"), count(response_code="503")
-    assert client.status(f"{URL}/checkout") == 200
+    assert client.status(f"{HTTP_URL}/checkout") == 200
     services.set("checkout", "status:503")
-    assert client.status(f"{URL}/checkout") == 503
+    assert client.status(f"{HTTP_URL}/checkout") == 503
     wait_for(lambda: count(response_code="200") == ok + 1, "the 200 is counted")
     wait_for(lambda: count(response_code="503") == failed + 1, "the 503 is counted")
     histogram = gateway.metrics().sum("istio_request_duration_milliseconds_count", destination_service=service)

@@ -1,7 +1,7 @@
 """VirtualServices that are bound to the mesh."""
 
 from tests.e2e import shop
-from tests.e2e.conftest import HTTP, Client
+from tests.e2e.conftest import HTTP_URL, Client
 
 
 def test_mesh_route_serves_the_seeds_host(new_gateway, services):
@@ -21,5 +21,5 @@ spec:
     client = Client(gateway)
     services.set("payment-1", "status:500")
     for _ in range(6):
-        assert client.status(f"http://shop.example:{HTTP}/", "-H", "Host: payment-service") == 200
+        assert client.status(f"{HTTP_URL}/", "-H", "Host: payment-service") == 200
     assert services.counts()["payment-1"] > 0

@@ -1,14 +1,12 @@
 """Services whose host vanishes without a word: tcpKeepalive and connectTimeout find out."""
 
 import contextlib
-import subprocess
 
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import HTTP, LAB, Response, wait_for
+from tests.e2e.conftest import HTTP_URL, Response, run_in, wait_for
 
-URL = f"http://shop.example:{HTTP}"
 GATEWAY_THERE = "10.77.2.254/32"
 RULES = shop.DESTINATION_RULES.replace(
     "tcp: {connectTimeout: 2s}", "tcp: {connectTimeout: 1s, tcpKeepalive: {time: 1s, interval: 1s, probes: 2}}", 1
@@ -18,15 +16,11 @@ RULES = shop.DESTINATION_RULES.replace(
 @contextlib.contextmanager
 def vanished():
     """Nothing that the hosts of all services send arrives; no RST, no ICMP error either."""
-
-    def route(word):
-        subprocess.run(["ip", "-n", f"{LAB}-svc", "route", word, "blackhole", GATEWAY_THERE], check=True)
-
-    route("add")
+    run_in("svc", "ip", "route", "add", "blackhole", GATEWAY_THERE)
     try:
         yield
     finally:
-        route("del")
+        run_in("svc", "ip", "route", "del", "blackhole", GATEWAY_THERE)
 
 
 @pytest.fixture
@@ -44,17 +38,17 @@ def ended_by_keepalive(gateway):
 
 def test_idle_connections_to_a_dead_host_leave_the_pool(gateway, client, services):
     for service in ("checkout", "payment"):
-        assert client.status(f"{URL}/{service}/first") == 200
+        assert client.status(f"{HTTP_URL}/{service}/first") == 200
         assert connections(gateway, service) == 1
     with vanished():
         wait_for(lambda: connections(gateway, "checkout") == 0, "the pool without the dead connection")
         assert ended_by_keepalive(gateway) == 1
         assert connections(gateway, "payment") == 1, "its cluster has no keepalive"
-    assert client.status(f"{URL}/checkout/again") == 200
+    assert client.status(f"{HTTP_URL}/checkout/again") == 200
 
 
 def test_a_live_host_answers_the_probes(gateway, client, services):
-    assert client.status(f"{URL}/checkout/first") == 200
+    assert client.status(f"{HTTP_URL}/checkout/first") == 200
     wait_for(lambda: gateway.metrics().sum("pollgate_tcp_keepalive_probes_total") >= 4, "four probes")
     assert ended_by_keepalive(gateway) == 0
     assert connections(gateway, "checkout") == 1
@@ -74,7 +68,7 @@ def test_a_request_that_waits_for_a_dead_host_is_answered(gateway, client, servi
 
 def test_a_connect_to_a_dead_host_ends_after_connect_timeout(gateway, client, services):
     with vanished():
-        assert client.status(f"{URL}/checkout/never") == 503
+        assert client.status(f"{HTTP_URL}/checkout/never") == 503
     assert gateway.metrics().sum("envoy_cluster_upstream_cx_connect_timeout") == 1
     wait_for(lambda: [e["flags"] for e in gateway.access_log()] == ["UF"], "its log line")
-    assert client.status(f"{URL}/checkout/again") == 200
+    assert client.status(f"{HTTP_URL}/checkout/again") == 200

@@ -7,93 +7,64 @@ import subprocess
 
 import pytest
 
-from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, wait_for
+from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, HTTPS_URL, HTTP_URL, LAB, run_in, wait_for
 from tests.e2e.load import Load
 from tests.lab import netns
 
-URL = f"http://shop.example:{HTTP}"
 
 
 def test_fifty_reloads_under_load_fail_no_request(gateway, client, services):
-    load = Load(client)
-    routes = gateway.config / "routes.yaml"
-    text = routes.read_text()
-    try:
+    with Load(client) as load, gateway.editing("routes.yaml") as (routes, text):
         for i in range(50):
             routes.write_text(text.replace("timeout: 60s", f"timeout: {60 + i}s"))
             gateway.ctl("reload")
             answered = load.answered
             wait_for(lambda: load.answered > answered, "requests go on")
-    finally:
-        routes.write_text(text)
-        gateway.ctl("reload")
-        load.stop()
     assert not load.failures
     assert load.answered > 50
     wait_for(lambda: gateway.metrics().sum("pollgate_config_retired_snapshots") == 0, "old snapshots are freed")
 
 
 def test_reload_changes_routes_and_endpoints(gateway, client, services):
-    assert client.status(f"{URL}/new") == 404
-    routes = gateway.config / "routes.yaml"
-    text = routes.read_text()
-    routes.write_text(text.replace("prefix: /impatient", "prefix: /new"))
-    try:
+    assert client.status(f"{HTTP_URL}/new") == 404
+    with gateway.editing("routes.yaml") as (routes, text):
+        routes.write_text(text.replace("prefix: /impatient", "prefix: /new"))
         gateway.ctl("reload")
-        assert client.status(f"{URL}/new") == 200
-    finally:
-        routes.write_text(text)
-        gateway.ctl("reload")
-    assert client.status(f"{URL}/new") == 404
+        assert client.status(f"{HTTP_URL}/new") == 200
+    assert client.status(f"{HTTP_URL}/new") == 404
 
 
 def test_broken_reload_changes_nothing_and_says_what_is_wrong(gateway, client, services):
-    routes = gateway.config / "routes.yaml"
-    text = routes.read_text()
     before = json.loads(gateway.ctl("config").stdout)
-    routes.write_text(text.replace("timeout: 60s", "timeout: 60 apples").replace("hosts: [shop.example]", "hosts: []"))
-    try:
+    with gateway.editing("routes.yaml") as (routes, text):
+        routes.write_text(text.replace("timeout: 60s", "timeout: 60 apples").replace("hosts: [shop.example]", "hosts: []"))
         answer = gateway.ctl("reload", check=False)
         assert answer.returncode == 1
         said = answer.stdout + answer.stderr
         assert re.search(r"routes\.yaml:\d+:\d+: spec\.http\[0\]\.timeout: ", said)
         assert re.search(r"routes\.yaml:\d+:\d+: spec\.hosts: ", said)
-        assert client.status(f"{URL}/checkout") == 200
+        assert client.status(f"{HTTP_URL}/checkout") == 200
         after = json.loads(gateway.ctl("config").stdout)
         assert after["version"] == before["version"]
-    finally:
-        routes.write_text(text)
-        gateway.ctl("reload")
 
 
 def test_sighup_reloads(gateway, client, services):
-    routes = gateway.config / "routes.yaml"
-    text = routes.read_text()
-    routes.write_text(text.replace("prefix: /impatient", "prefix: /hup"))
-    try:
+    with gateway.editing("routes.yaml") as (routes, text):
+        routes.write_text(text.replace("prefix: /impatient", "prefix: /hup"))
         gateway.process.send_signal(1)
-        wait_for(lambda: client.status(f"{URL}/hup") == 200, "the new route serves")
-    finally:
-        routes.write_text(text)
-        gateway.ctl("reload")
+        wait_for(lambda: client.status(f"{HTTP_URL}/hup") == 200, "the new route serves")
 
 
 def test_health_and_readiness(gateway):
-    with netns.inside(f"{LAB}-gw"):
-        for path, status in (("/healthz/ready", "200"), ("/healthz/live", "200"), ("/nothing", "404")):
-            said = subprocess.run(
-                ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:15021{path}"],
-                check=True,
-                text=True,
-                stdout=subprocess.PIPE,
-            ).stdout
-            assert said == status
+    for path, status in (("/healthz/ready", "200"), ("/healthz/live", "200"), ("/nothing", "404")):
+        url = f"http://127.0.0.1:15021{path}"
+        assert run_in("gw", "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", url) == status
 
 
 def test_pollgatectl_shows_where_the_trouble_is(gateway, client, services):
     services.set("inventory", "status:500")
     for _ in range(6):
-        client.status(f"{URL}/inventory")
+        client.status(f"{HTTP_URL}/inventory")
     clusters = json.loads(gateway.ctl("clusters").stdout)
     assert any("inventory-service" in json.dumps(c) for c in clusters["clusters"])
     routes = gateway.ctl("routes").stdout
@@ -129,7 +100,7 @@ def test_pollgatectl_fails_when_its_answer_cannot_be_written(gateway):
 def test_load_generators_see_no_error(gateway, client, services, tls):
     if tls:
         command = ["h2load", "--h1", "-c", "16", "-D", "4", "--connect-to", f"{GATEWAY}:{HTTPS}"]
-        command.append(f"https://shop.example:{HTTPS}/checkout")
+        command.append(f"{HTTPS_URL}/checkout")
         with netns.inside(f"{LAB}-client"):
             said = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, timeout=120).stdout
         assert re.search(r" (\d+) succeeded, 0 failed, 0 errored", said), said

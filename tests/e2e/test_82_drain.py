@@ -13,12 +13,9 @@ from tests.lab import netns
 def test_sigterm_under_load_fails_no_accepted_request(new_gateway, services):
     gateway = new_gateway(drain="20s")
     client = Client(gateway)
-    load = Load(client)
-    try:
+    with Load(client) as load:
         wait_for(lambda: load.answered > 200, "load runs")
         assert gateway.stop(drain=True) == 0
-    finally:
-        load.stop()
     assert not load.failures, gateway.output()[-4000:]
 
 
@@ -31,14 +28,6 @@ def test_drain_lets_a_slow_request_finish(new_gateway, services):
         assert gateway.stop(drain=True) == 0
         answer = Response(stream)
         assert (answer.status, answer.headers["connection"]) == (200, "close")
-
-
-def accepts():
-    try:
-        netns.connect(f"{LAB}-client", (GATEWAY, HTTP), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 def ask_with_a_small_window(gateway):
@@ -57,7 +46,7 @@ def test_an_answer_that_the_client_has_not_taken_yet_arrives_whole(new_gateway, 
     gateway = new_gateway(drain="20s")
     with ask_with_a_small_window(gateway) as s, s.makefile("rb") as stream:
         gateway.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: not accepts(), "new connections are refused")
+        wait_for(lambda: not netns.accepts(f"{LAB}-client", (GATEWAY, HTTP)), "new connections are refused")
         assert len(Response(stream).body) == 100_000
 
 

@@ -2,14 +2,12 @@
 
 import os
 import pathlib
-import subprocess
 import time
 
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import HTTP, LAB, Client, wait_for
-from tests.lab import netns
+from tests.e2e.conftest import HTTP_URL, Client, run_in, wait_for
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -27,14 +25,14 @@ def share_of_core(pid, seconds=2):
 
 @pytest.mark.skipif(os.environ.get("VARIANT", "release") != "release", reason="a sanitizer's cycles are not ours")
 def test_an_idle_gateway_uses_less_than_a_twentieth_of_a_core(gateway, client, services):
-    assert client.status(f"http://shop.example:{HTTP}/checkout") == 200
+    assert client.status(f"{HTTP_URL}/checkout") == 200
     wait_for(lambda: share_of_core(gateway.process.pid) < 0.05, "the gateway is idle", bound=30)
     before = gateway.metrics()
     wait_for(
         lambda: gateway.metrics().sum("pollgate_waits_total") > before.sum("pollgate_waits_total") + 20,
         "the worker waits",
     )
-    assert client.status(f"http://shop.example:{HTTP}/checkout") == 200
+    assert client.status(f"{HTTP_URL}/checkout") == 200
     after = gateway.metrics()
     assert after.sum("pollgate_busy_cycles_total") > before.sum("pollgate_busy_cycles_total")
     assert after.sum("pollgate_idle_cycles_total") > before.sum("pollgate_idle_cycles_total")
@@ -42,10 +40,9 @@ def test_an_idle_gateway_uses_less_than_a_twentieth_of_a_core(gateway, client, s
 
 def test_receive_interrupts_end_a_sleep(new_gateway):
     gateway = new_gateway(external={**shop.TAP, "interface": "ti"}, mesh=None)
-    with netns.inside(f"{LAB}-gw"):
-        subprocess.run(["ip", "addr", "add", "10.77.1.1/24", "dev", "ti"], check=True)
-        subprocess.run(["ip", "link", "set", "ti", "up"], check=True)
+    run_in("gw", "ip", "addr", "add", "10.77.1.1/24", "dev", "ti")
+    run_in("gw", "ip", "link", "set", "ti", "up")
     client = Client(gateway, namespace="gw")
     wait_for(lambda: gateway.metrics().sum("pollgate_waits_total") > 20, "the worker waits")
     for _ in range(20):
-        assert client.status(f"http://shop.example:{HTTP}/nothing") == 404
+        assert client.status(f"{HTTP_URL}/nothing") == 404

@@ -7,9 +7,9 @@ import pytest
 from scapy.layers.inet import TCP
 from scapy.utils import rdpcap
 
-from tests.e2e.conftest import BUILD, HTTP, HTTPS, Client, cores_of_workers, wait_for
+from tests.e2e.conftest import BUILD, HTTP, HTTPS, HTTPS_URL, HTTP_URL, Client, cores_of_workers, wait_for
 
-URL = f"http://shop.example:{HTTP}/checkout"
+URL = f"{HTTP_URL}/checkout"
 
 
 class Capture:
@@ -90,7 +90,7 @@ def test_the_count_is_exact(gateway, client, services, capture):
 def test_the_filter_is_honoured_and_frames_are_cut(gateway, client, services, capture):
     c = capture("--snaplen", "60", "tcp", "dst", "port", str(HTTPS))
     assert client.status(URL) == 200
-    assert client.status(f"https://shop.example:{HTTPS}/checkout") == 200
+    assert client.status(f"{HTTPS_URL}/checkout") == 200
     wait_for(lambda: any("F" in f.flags for f in tcp_frames(c.path)), "the client's FIN is seen")
     assert c.interrupt()[0] == 0
     packets = rdpcap(str(c.path))

@@ -68,7 +68,6 @@ def serve(address):
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, methods),))
     assert server.add_insecure_port(address) != 0
     server.start()
-    print("ready", flush=True)
     server.wait_for_termination()
 
 

@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("LAB_NAME", "attacks")
 from tests.e2e import shop  # noqa: E402
-from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, Gateway, script, wait_for  # noqa: E402
+from tests.e2e.conftest import GATEWAY, HTTP, LAB, Gateway, script, wait_for  # noqa: E402
 from tests.lab import netns, service  # noqa: E402
 from tests.perf.attack import ATTACKS  # noqa: E402
 
