@@ -228,6 +228,8 @@ void tcp_receive(
 		}
 	}
 	if (len == 0 && !fin) {
+		if (seg->len > 0)
+			stat_inc(&t->stats->tcp_drop_window);
 		rte_pktmbuf_free(m);
 		return;
 	}

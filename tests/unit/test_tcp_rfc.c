@@ -216,6 +216,7 @@ static void with_both_windows_closed_acks_still_count(void)
 	assert_int_equal(r.conn->rcv_adv - r.conn->rcv_nxt, 0);
 	rx(&r, SEG(.seq = 4001, .ack = 1, .len = 1, .window = 0)); // a probe
 	tx(&r, SEG(.seq = 1, .ack = 4001, .window = 0));
+	assert_int_equal(r.stats.tcp_drop_window, 1);
 	rx(&r, SEG(.seq = 4001, .ack = 1001, .window = 5000));
 	assert_int_equal(r.conn->snd_una, r.iss + 1001);
 	assert_int_equal(r.conn->snd_wnd, 5000);
