@@ -216,6 +216,13 @@ bool upstream_pool_connect(struct router_worker *w, struct upstream_pool *p, uin
 	return true;
 }
 
+// True if there may not be another connection.
+static bool is_full(const struct router_worker *w, const struct cluster *c)
+{
+	return atomic_load(&c->state->connections) >= c->config->max_connections
+		|| w->upstreams.n_used == w->upstreams.cap;
+}
+
 static struct upstream_pool *pool_for(const struct router_worker *w,
 	const struct cluster_config *config, const struct endpoint *e, const struct exchange *x)
 {
@@ -242,13 +249,6 @@ static struct upstream_conn *find_free(struct upstream_pool *p, const struct exc
 			return c;
 	}
 	return NULL;
-}
-
-// True if there may not be another connection.
-static bool is_full(const struct router_worker *w, const struct cluster *c)
-{
-	return atomic_load(&c->state->connections) >= c->config->max_connections
-		|| w->upstreams.n_used == w->upstreams.cap;
 }
 
 // Idle connections that are not for 'x' are worth less than the new one that is asked for; used last longest ago goes first.
@@ -316,15 +316,13 @@ static bool is_of_no_use(const struct upstream_conn *c)
 	return c->pool->n_pending > 0;
 }
 
-// Likewise, and there may not be more connections.
+// Likewise, and there may not be another one.
 static bool is_in_the_way(const struct upstream_conn *c)
 {
-	const struct upstream_pool *p = c->pool;
-
 	return c->n_active == 0 && is_of_no_use(c)
-		&& atomic_load(&p->endpoint->cluster->connections)
-		>= container_of(p->pending.next, struct exchange, pending_node)
-			   ->cluster->config->max_connections;
+		&& is_full(c->worker,
+			container_of(c->pool->pending.next, struct exchange, pending_node)
+				->cluster);
 }
 
 void upstream_conn_offer(struct upstream_conn *c, uint64_t now_us)

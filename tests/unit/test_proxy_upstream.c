@@ -340,6 +340,29 @@ static void all_connections_of_others_that_have_to_make_room(void)
 	}
 }
 
+// A connection that becomes idle is in the way of those that wait, if there is no memory for another.
+static void a_connection_of_another_client_gives_its_place(void)
+{
+	struct rig *r = rig_new();
+	unsigned c[2];
+
+	r->cluster.proxy_version = 1;
+	r->capacity.upstream_connections = 1;
+	rig_start(r);
+	for (unsigned i = 0; i < 2; i++) {
+		c[i] = rig_client(r);
+		rig_client_says(r, c[i], GET);
+	}
+	assert_int_equal(r->n_upstreams, 1);
+	take_header(r, c[0], rig_upstream_stream(r, 0));
+	answer(r, 0, c[0]);
+	assert_int_equal(r->n_upstreams, 2);
+	take_header(r, c[1], rig_upstream_stream(r, 1));
+	answer(r, 1, c[1]);
+	rig_assert_quiet(r);
+	rig_done(&r);
+}
+
 // A connection in the making is of the configuration it was begun for; a request of another one does not wait for it alone.
 static void a_reload_while_connecting_loses_no_request(void)
 {
@@ -378,4 +401,5 @@ TESTS(TEST(what_is_written_can_be_read), TEST(a_connection_is_of_one_client),
 	TEST(a_connection_that_nobody_waits_for_is_closed),
 	TEST(without_room_for_it_nothing_is_said), TEST(a_reload_changes_the_header),
 	TEST(all_connections_of_others_that_have_to_make_room),
+	TEST(a_connection_of_another_client_gives_its_place),
 	TEST(a_reload_while_connecting_loses_no_request))
