@@ -244,8 +244,13 @@ void upstream_forget_client(struct exchange_peer *client, uint64_t now_us)
 		c->client = NULL;
 		c->retiring = true;
 		// The last exchange of a client's connection ends before it; what is not idle is about to end.
-		if (c->state == UPSTREAM_CONN_IDLE)
+		if (c->state == UPSTREAM_CONN_IDLE) {
+			struct router_worker *w = c->worker;
+			struct upstream_pool *p = c->pool;
+
 			upstream_conn_end(c, false, false, now_us);
+			upstream_pool_connect(w, p, now_us);
+		}
 	}
 }
 

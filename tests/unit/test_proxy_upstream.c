@@ -363,6 +363,31 @@ static void a_connection_of_another_client_gives_its_place(void)
 	rig_done(&r);
 }
 
+// With a client its connections to endpoints end, and their place is another client's.
+static void a_client_that_leaves_makes_room(void)
+{
+	struct rig *r = rig_new();
+	struct h2_peer *p;
+
+	r->cluster.protocol = CLUSTER_HTTP_2;
+	r->cluster.proxy_version = 1;
+	r->cluster.max_connections = 1;
+	r->cluster.max_concurrent_streams = 1;
+	rig_start(r);
+	p = peer_client(r);
+	peer_request(p, "GET", "/", NULL, -1);
+	peer_request(p, "GET", "/", NULL, -1);
+	rig_client_says(r, rig_client(r), GET);
+	assert_int_equal(r->n_upstreams, 1);
+	stream_abort(&(struct stream *){p->io});
+	rig_pump(r);
+	assert_true(rig_upstream_closed(r, 0));
+	assert_int_equal(r->n_upstreams, 2);
+	take_header(r, 1, rig_upstream_stream(r, 1));
+	peer_free(&p);
+	rig_done(&r);
+}
+
 // A connection in the making is of the configuration it was begun for; a request of another one does not wait for it alone.
 static void a_reload_while_connecting_loses_no_request(void)
 {
@@ -401,5 +426,5 @@ TESTS(TEST(what_is_written_can_be_read), TEST(a_connection_is_of_one_client),
 	TEST(a_connection_that_nobody_waits_for_is_closed),
 	TEST(without_room_for_it_nothing_is_said), TEST(a_reload_changes_the_header),
 	TEST(all_connections_of_others_that_have_to_make_room),
-	TEST(a_connection_of_another_client_gives_its_place),
+	TEST(a_connection_of_another_client_gives_its_place), TEST(a_client_that_leaves_makes_room),
 	TEST(a_reload_while_connecting_loses_no_request))
