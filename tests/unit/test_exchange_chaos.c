@@ -128,6 +128,8 @@ static void h1_client_acts(struct chaos *k, unsigned i)
 static void h2_client_acts(struct chaos *k, unsigned i)
 {
 	struct h2_peer *p = k->clients[i];
+	bool post;
+	long body;
 
 	if (p->n_streams > 100)
 		return;
@@ -138,8 +140,9 @@ static void h2_client_acts(struct chaos *k, unsigned i)
 		return;
 	}
 	p->upload_trailers = below(k, 2);
-	peer_request(p, below(k, 2) ? "GET" : "POST", "/", NULL,
-		below(k, 2) ? -1 : (long)below(k, 30000));
+	post = below(k, 2);
+	body = below(k, 2) ? -1 : (long)below(k, 30000);
+	peer_request(p, post ? "POST" : "GET", "/", NULL, body);
 }
 
 static void client_acts(struct chaos *k)
