@@ -51,7 +51,8 @@ struct slot {
 	uint32_t snd;     // the peer's next sequence number
 	uint32_t rcv;     // after the highest that we sent
 	uint32_t acked;   // our highest ACK number
-	uint32_t isn;     // of our last SYN, or of the connection that 'edge' is of
+	uint32_t isn;     // of our last SYN, or of the connection that 'edge' is of,
+	uint32_t irs;     // and the peer's
 	uint32_t edge;    // right edge that we promised
 	bool has_edge;    // since our last SYN
 	uint8_t scale;    // of our windows
@@ -144,9 +145,10 @@ static void check_tcp(const struct rte_ipv4_hdr *ip, const uint8_t *bytes, size_
 	c = tcp_lookup(w.tcp, &here, &peer);
 	if (c != NULL) { // what is sent from TIME_WAIT has the scale of its connection
 		s->scale = c->receive_scale;
-		s->has_edge = s->has_edge && s->isn == c->iss;
+		s->has_edge = s->has_edge && s->isn == c->iss && s->irs == c->irs;
 		s->isn = c->iss;
-	} else if (!(h->tcp_flags & RTE_TCP_SYN_FLAG) && seq != s->isn + 1
+		s->irs = c->irs;
+	} else if (!(h->tcp_flags & RTE_TCP_SYN_FLAG) && (seq != s->isn + 1 || ack != s->irs + 1)
 		&& tcp_syn_lookup(w.tcp, &here, &peer) != NULL) {
 		s->has_edge = false; // a challenge by a handshake whose SYN-ACK never left
 		return;
@@ -155,6 +157,7 @@ static void check_tcp(const struct rte_ipv4_hdr *ip, const uint8_t *bytes, size_
 	if (h->tcp_flags & RTE_TCP_SYN_FLAG) {
 		s->rcv = end;
 		s->isn = seq;
+		s->irs = ack - 1;
 		// By a SYN-ACK it is agreed on; after a SYN, when there is a connection.
 		s->scale = h->tcp_flags & RTE_TCP_ACK_FLAG && opt.has_scale ? opt.scale : 0;
 		s->has_edge = h->tcp_flags & RTE_TCP_ACK_FLAG;
