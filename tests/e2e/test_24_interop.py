@@ -70,7 +70,8 @@ def explained(gateway):
 def transfer(client, tmp_path):
     body = pattern(0, UPLOAD)
     (tmp_path / "body").write_bytes(body)
-    answer = client.curl(f"{URL}/sum", "--data-binary", f"@{tmp_path}/body")
+    # By HTTP/1.1: curl before 8.2 gives up an upload by HTTP/2 if the socket takes only a part of it (curl issue 10591).
+    answer = client.curl(f"{URL}/sum", "--http1.1", "--data-binary", f"@{tmp_path}/body")
     assert json.loads(answer.stdout) == {"length": UPLOAD, "sha256": hashlib.sha256(body).hexdigest()}
     got = client.curl(f"{URL}/bytes/{DOWNLOAD}", text=False).stdout
     assert len(got) == DOWNLOAD
