@@ -175,6 +175,7 @@ struct router_worker *router_worker_new(unsigned index, const struct router_seam
 	list_init(&w->fresh_downstreams);
 	list_init(&w->idle_downstreams);
 	list_init(&w->upstream_list);
+	list_init(&w->idle_upstreams);
 	w->goaway_us = GOAWAY_US;
 	w->scratch = malloc(SCRATCH_SIZE);
 	w->h2 = h2_worker_new();

@@ -102,6 +102,7 @@ struct router_worker {
 	struct list idle_downstreams;  // those between requests, idle longest first
 	uint32_t n_downstreams;
 	struct list upstream_list;
+	struct list idle_upstreams; // those that no request is on, idle longest first
 	uint64_t next_connection_id;
 	uint64_t random[2];
 	uint64_t date_s;

@@ -97,6 +97,7 @@ static struct codec_stream *attach(struct upstream_conn *c, struct exchange *x)
 	c->n_requests++;
 	timer_cancel(c->worker->timers, &c->timer);
 	list_remove(&c->node);
+	list_remove(&c->idle_node);
 	atomic_fetch_add_explicit(&e->active_requests, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&e->n_requests, 1, memory_order_relaxed);
 	stat_inc(&stats->upstream_rq_total);
@@ -189,6 +190,38 @@ static uint64_t streams_of_one(const struct upstream_pool *p)
 		: upstream_max_streams(x->cluster->config);
 }
 
+// True if attempts wait and 'c' is for none of them.
+static bool is_of_no_use(const struct upstream_conn *c)
+{
+	list_foreach (node, &c->pool->pending) {
+		if (is_for_pending(c, container_of(node, struct exchange, pending_node)))
+			return false;
+	}
+	return c->pool->n_pending > 0;
+}
+
+// Attempts may wait for it to have room; and the stream that made it idle is still its own until it is given back.
+static bool is_spare(const struct upstream_conn *c)
+{
+	return (c->pool->n_pending == 0 || is_of_no_use(c))
+		&& (c->h2 == NULL || c->h2->n_used == 0);
+}
+
+// Ends the connection that is idle longest, whosesoever it is. Returns false if none can be spared.
+static bool evict_idle(struct router_worker *w, uint64_t now_us)
+{
+	list_foreach (node, &w->idle_upstreams) {
+		struct upstream_conn *c = container_of(node, struct upstream_conn, idle_node);
+
+		if (!is_spare(c))
+			continue;
+		stat_inc(&w->stats->upstream_evicted);
+		upstream_conn_end(c, false, false, now_us);
+		return true;
+	}
+	return false;
+}
+
 bool upstream_pool_connect(struct router_worker *w, struct upstream_pool *p, uint64_t now_us)
 {
 	struct cluster_state *state = p->endpoint->cluster;
@@ -205,6 +238,8 @@ bool upstream_pool_connect(struct router_worker *w, struct upstream_pool *p, uin
 			atomic_fetch_add_explicit(&state->connections, 1, memory_order_relaxed);
 		}
 		c = upstream_conn_new(w, p, config, now_us);
+		if (c == NULL && evict_idle(w, now_us))
+			c = upstream_conn_new(w, p, config, now_us);
 		if (c == NULL) {
 			give_slot(&state->connections);
 			stat_inc(&w->stats->upstream_pool_empty);
@@ -306,16 +341,6 @@ void upstream_cancel(struct router_worker *w, struct exchange *x)
 	dequeue(w, x);
 }
 
-// True if attempts wait and 'c' is for none of them.
-static bool is_of_no_use(const struct upstream_conn *c)
-{
-	list_foreach (node, &c->pool->pending) {
-		if (is_for_pending(c, container_of(node, struct exchange, pending_node)))
-			return false;
-	}
-	return c->pool->n_pending > 0;
-}
-
 // Likewise, and there may not be another one.
 static bool is_in_the_way(const struct upstream_conn *c)
 {
@@ -361,6 +386,8 @@ void upstream_conn_offer(struct upstream_conn *c, uint64_t now_us)
 	c->state = UPSTREAM_CONN_IDLE;
 	list_remove(&c->node);
 	list_push_front(&p->idle, &c->node);
+	list_remove(&c->idle_node);
+	list_push(&w->idle_upstreams, &c->idle_node);
 	if (c->idle_timeout_us > 0)
 		timer_arm(w->timers, &c->timer, now_us + c->idle_timeout_us);
 	// It may be all that was opened for those that wait, before a reload.

@@ -40,6 +40,7 @@ void upstream_conn_end(struct upstream_conn *c, bool abort, bool active, uint64_
 	atomic_fetch_sub_explicit(&p->endpoint->active_connections, 1, memory_order_relaxed);
 	list_remove(&c->node);
 	list_remove(&c->worker_node);
+	list_remove(&c->idle_node);
 	list_remove(&c->client_node);
 	timer_cancel(w->timers, &c->timer);
 	h1_reader_drop(&c->reader, w);
@@ -182,6 +183,7 @@ struct upstream_conn *upstream_conn_new(struct router_worker *w, struct upstream
 	c->state = UPSTREAM_CONN_CONNECTING;
 	timer_init(&c->timer, on_timer);
 	list_init(&c->client_node);
+	list_init(&c->idle_node);
 	list_push(&p->connecting, &c->node);
 	list_push(&w->upstream_list, &c->worker_node);
 	p->n_connections++;

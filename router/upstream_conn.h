@@ -39,6 +39,7 @@ struct upstream_conn {
 	struct upstream_pool *pool;
 	struct list node;        // in 'idle', 'busy' or 'connecting' of the pool
 	struct list worker_node; // in upstream_list of the worker
+	struct list idle_node;   // in idle_upstreams of the worker, while in 'idle' of the pool
 	struct timer timer;      // connect or idle timeout
 	uint8_t state;           // enum upstream_conn_state
 	bool io_closed;          // the stream reported its end

@@ -349,6 +349,35 @@ static void trailers_follow_a_body_of_no_length(void)
 	}
 }
 
+// GOAWAY and all: who asks next does not wait for it.
+static void an_idle_connection_makes_room_for_another_endpoint(void)
+{
+	struct rig *r = new_rig(CLUSTER_HTTP_2);
+	struct h2_peer *e, *next;
+
+	r->cluster.n_endpoints = 2;
+	r->capacity.upstream_connections = 1;
+	rig_start(r);
+	for (unsigned i = 0; i < 2; i++)
+		rig_client(r);
+	rig_client_says(r, 0, GET);
+	e = endpoint(r, 0, 100);
+	peer_respond(e, 1, "204", NULL, 0);
+	rig_assert_begins(rig_client_got(r, 0), "HTTP/1.1 204 ");
+	rig_client_says(r, 1, GET);
+	assert_int_equal(r->n_upstreams, 2);
+	assert_true(rig_upstream_closed(r, 0));
+	peer_pump(e);
+	assert_int_equal(e->n_goaways, 1);
+	next = endpoint(r, 1, 100);
+	peer_respond(next, 1, "204", NULL, 0);
+	rig_assert_begins(rig_client_got(r, 1), "HTTP/1.1 204 ");
+	assert_int_equal(r->stats.upstream_evicted, 1);
+	rig_assert_quiet(r);
+	peer_free(&next);
+	done(&e, &r);
+}
+
 TESTS(TEST(http1_requests_share_a_connection),
 	TEST(http2_on_both_sides_carries_bodies_and_trailers), TEST(clients_protocol_goes_on),
 	TEST(endpoints_limit_of_streams_is_kept), TEST(configured_limit_opens_more_connections),
@@ -358,4 +387,5 @@ TESTS(TEST(http1_requests_share_a_connection),
 	TEST(early_answer_cancels_the_rest_of_the_request),
 	TEST(connection_is_left_after_its_share_of_requests),
 	TEST(endpoints_may_open_a_window_for_each_request),
-	TEST(trailers_follow_a_body_of_no_length))
+	TEST(trailers_follow_a_body_of_no_length),
+	TEST(an_idle_connection_makes_room_for_another_endpoint))

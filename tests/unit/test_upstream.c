@@ -310,6 +310,48 @@ static void kept_connections_that_are_not_for_a_request_make_room(void)
 	}
 }
 
+// Before a request is refused for want of a place, the connection that is idle longest gives its own, whichever endpoint it is to.
+static void an_idle_connection_to_another_endpoint_makes_room(void)
+{
+	struct rig *r = rig_new();
+	unsigned c[3];
+
+	r->cluster.n_endpoints = 3;
+	r->capacity.upstream_connections = 2;
+	rig_start(r);
+	for (unsigned i = 0; i < 2; i++)
+		c[i] = client_asks(r, GET);
+	for (unsigned i = 2; i-- > 0;)
+		rig_upstream_says(r, i, OK);
+	c[2] = client_asks(r, GET);
+	assert_int_equal(r->n_upstreams, 3);
+	assert_false(rig_upstream_closed(r, 0));
+	assert_true(rig_upstream_closed(r, 1));
+	rig_upstream_says(r, 2, OK);
+	for (unsigned i = 0; i < 3; i++)
+		rig_assert_has(rig_client_got(r, c[i]), "\r\n\r\nok");
+	assert_int_equal(r->stats.upstream_evicted, 1);
+	assert_int_equal(r->stats.upstream_pool_empty, 0);
+	rig_assert_quiet(r);
+	rig_done(&r);
+}
+
+static void connections_at_work_do_not_make_room(void)
+{
+	struct rig *r = rig_new();
+	unsigned c;
+
+	r->cluster.n_endpoints = 2;
+	r->capacity.upstream_connections = 1;
+	rig_start(r);
+	client_asks(r, GET);
+	c = client_asks(r, GET);
+	rig_assert_has(rig_client_got(r, c), "\r\n\r\nenvoy overloaded");
+	assert_int_equal(r->stats.upstream_evicted, 0);
+	assert_int_equal(r->stats.upstream_pool_empty, 1);
+	rig_done(&r);
+}
+
 // A kept connection that the endpoint closes just as it is used (demands 33).
 static void run_stale(const char *request, bool arrived, bool replayed)
 {
@@ -411,6 +453,8 @@ TESTS(TEST(one_connection_and_one_pending_request),
 	TEST(connections_that_cannot_be_kept_are_closed), TEST(bytes_on_an_idle_connection_end_it),
 	TEST(connections_are_not_used_behind_what_came_on_them),
 	TEST(kept_connections_that_are_not_for_a_request_make_room),
+	TEST(an_idle_connection_to_another_endpoint_makes_room),
+	TEST(connections_at_work_do_not_make_room),
 	TEST(stale_connections_are_replaced_when_the_request_may_be_sent_again),
 	TEST(a_replay_gets_its_connection_where_no_more_may_be),
 	TEST(a_replay_that_fails_too_is_the_end))
