@@ -38,11 +38,10 @@ static void set_fair(struct h2_session *h, int32_t id)
 	nghttp2_session_change_extpri_stream_priority(h->ng, id, &fair, 1);
 }
 
+// Of a stream that is not opened at all.
 static int refuse_stream(struct h2_session *h, int32_t id)
 {
-	stat_inc(&h->worker->stats->h2_streams_refused);
 	h->n_closed++;
-	h2_session_note_early_reset(h);
 	nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
 	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
@@ -53,13 +52,6 @@ static bool may_begin_section(const struct h2_session *h)
 	const struct pool *p = &h->worker->trailers;
 
 	return !h->role->is_server || p->n_used < p->cap / 2;
-}
-
-// Of a reset for want of memory. REFUSED_STREAM promises that nothing was done of a request, so that it may be sent again (RFC
-// 9113, 8.7); once its head is here that is not known.
-static uint32_t shortage_code(const struct h2_stream *s)
-{
-	return s->head_done ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_REFUSED_STREAM;
 }
 
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
@@ -73,8 +65,11 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 		h->n_opened++;
 		// nghttp2 counts those it knows; one that was reset and is not cleaned up yet is
 		// work under way all the same.
-		if (h->punished || h->n_streams >= h->limits.max_concurrent_streams)
+		if (h->punished || h->n_streams >= h->limits.max_concurrent_streams) {
+			stat_inc(&h->worker->stats->h2_streams_refused);
+			h2_session_note_early_reset(h);
 			return refuse_stream(h, frame->hd.stream_id);
+		}
 		s = h2_stream_new(h);
 		if (s == NULL)
 			return refuse_stream(h, frame->hd.stream_id);
@@ -89,7 +84,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 		h->fields = pool_get(&h->worker->trailers);
 	if (h->fields == NULL) {
 		stat_inc(&h->worker->stats->h2_pool_empty);
-		h2_stream_reset(s, shortage_code(s));
+		h2_stream_reset_for_shortage(s);
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	}
 	h->fields->n = 0;
@@ -116,7 +111,7 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
 			stat_inc(&h->worker->stats->h2_header_overflow);
 		return 0;
 	}
-	h2_stream_reset(s, shortage_code(s));
+	h2_stream_reset_for_shortage(s);
 	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
@@ -273,7 +268,7 @@ static int on_data(
 	if (n < len) {
 		stat_inc(&h->worker->stats->h2_pool_empty);
 		nghttp2_session_consume(ng, id, len - n);
-		h2_stream_reset(s, NGHTTP2_INTERNAL_ERROR);
+		h2_stream_reset_for_shortage(s);
 		return 0;
 	}
 	if (memory_is_plenty(h)) {
@@ -295,7 +290,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code,
 	if (h->receiving == s)
 		drop_section(h);
 	h->n_closed++;
-	if (!s->out_left && !s->tunnel && !s->failed)
+	if (!s->out_left && !s->tunnel && !s->innocent)
 		h2_session_note_early_reset(h);
 	if (s->stream.exchange == NULL)
 		h2_stream_free(&s);

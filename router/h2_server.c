@@ -45,7 +45,7 @@ static void on_head(struct h2_stream *s, bool end)
 	x = exchange_new(c->worker, &s->stream, &c->peer, &s->arena, NULL, s->start_us, h->now_us);
 	if (x == NULL) {
 		exchange_log_refused(c->worker, &c->peer, HTTP_2, s->start_us, h->now_us);
-		h2_stream_reset(s, NGHTTP2_REFUSED_STREAM);
+		h2_stream_reset_for_shortage(s);
 		return;
 	}
 	h->n_used++;
@@ -321,7 +321,7 @@ static void reset(struct codec_stream **sp, uint64_t now_us)
 
 	(void)now_us;
 	*sp = NULL;
-	s->failed = s->stream.exchange->downstream_end == DOWNSTREAM_FAILED;
+	s->innocent |= s->stream.exchange->downstream_end == DOWNSTREAM_FAILED;
 	// nghttp2 drops a head that waits behind a reset; the client is to see what was said.
 	if (s->head_sent)
 		h2_session_flush(s->session);

@@ -147,7 +147,7 @@ struct h2_stream {
 	bool too_large; // the section being received is
 	bool reset_sent;
 	bool reset_received;
-	bool failed; // the endpoint failed within its answer, of which the client is innocent
+	bool innocent; // the client, of the stream's end: the endpoint failed within its answer, or memory is short
 	const struct h1_error *error;
 	struct h2_queue in;
 	struct h2_queue out;
@@ -233,6 +233,8 @@ static inline struct h2_stream *h2_stream_of(const struct codec_stream *s)
 bool h2_stream_is_answered(const struct h2_stream *s);
 // Submits RST_STREAM, once.
 void h2_stream_reset(struct h2_stream *s, uint32_t error_code);
+// Likewise, for want of memory: with what the peer may know of it, and not held against it.
+void h2_stream_reset_for_shortage(struct h2_stream *s);
 // The exchange has given 's' back; it goes when nghttp2 has let go of it too.
 void h2_stream_detach(struct h2_stream *s);
 

@@ -71,6 +71,14 @@ void h2_stream_reset(struct h2_stream *s, uint32_t error_code)
 	h2_session_wake(h);
 }
 
+void h2_stream_reset_for_shortage(struct h2_stream *s)
+{
+	s->innocent |= !s->reset_sent;
+	// REFUSED_STREAM promises that nothing was done of a request, so that it may be sent again (RFC 9113, 8.7); once
+	// its head is here that is not known.
+	h2_stream_reset(s, s->head_done ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_REFUSED_STREAM);
+}
+
 void h2_stream_detach(struct h2_stream *s)
 {
 	struct h2_session *h = s->session;

@@ -171,6 +171,49 @@ static void clients_of_broken_endpoints_are_not_calmed_down(void)
 	done(&p, &r);
 }
 
+// Nor is it that our memory is short.
+static void refusals_for_want_of_memory_calm_nobody_down(void)
+{
+	static const size_t pools[] = {
+		offsetof(struct router_worker, h2_streams),
+		offsetof(struct router_worker, trailers),
+		offsetof(struct router_worker, exchanges),
+		offsetof(struct router_worker, chunks),
+	};
+
+	for (unsigned i = 0; i < sizeof(pools) / sizeof(pools[0]); i++) {
+		struct rig *r = rig_new();
+		struct h2_peer *p;
+		struct pool *pool;
+		void *taken[4096];
+		unsigned n = 0;
+
+		r->config.http.http2.max_early_resets = 5;
+		r->capacity.large_heads = 0;
+		rig_start(r);
+		p = peer_client(r);
+		pool = (struct pool *)(void *)((char *)r->worker + pools[i]);
+		while (n < 4096 && (taken[n] = pool_get(pool)) != NULL)
+			n++;
+		assert_int_equal(pool->n_used, pool->cap);
+		for (unsigned k = 0; k < 20; k++) {
+			int32_t id = peer_request(p, "GET", "/", NULL, -1);
+
+			assert_true(peer_find(p, id)->reset);
+			assert_int_equal(peer_find(p, id)->error_code, NGHTTP2_REFUSED_STREAM);
+		}
+		assert_int_equal(r->stats.h2_flood_early_resets, 0);
+		while (n > 0)
+			pool_put(pool, taken[--n]);
+		peer_request(p, "GET", "/", NULL, -1);
+		rig_upstream_says(r, 0, "HTTP/1.1 204 x\r\n\r\n");
+		peer_pump(p);
+		rig_assert_has(peer_find(p, 41)->head, ":status: 204\n");
+		rig_assert_quiet(r);
+		done(&p, &r);
+	}
+}
+
 static void a_refused_stream_is_logged_as_what_it_was(void)
 {
 	struct rig *r = rig_new();
@@ -536,6 +579,7 @@ TESTS(TEST(get_goes_through), TEST(bodies_and_trailers_go_both_ways),
 	TEST(head_and_continue_are_understood), TEST(unfinished_request_is_reset_after_its_answer),
 	TEST(client_reset_ends_the_attempt), TEST(lost_endpoint_resets_a_begun_answer),
 	TEST(clients_of_broken_endpoints_are_not_calmed_down),
+	TEST(refusals_for_want_of_memory_calm_nobody_down),
 	TEST(a_refused_stream_is_logged_as_what_it_was),
 	TEST(head_is_seen_though_the_endpoint_leaves_with_it),
 	TEST(stalled_stream_stalls_no_sibling), TEST(window_opens_for_delivered_bytes_only),
