@@ -360,6 +360,8 @@ static enum step attempt_failed(struct exchange *x, uint64_t now_us)
 	const struct reset_reason_info *why = &reset_reasons[reason];
 	bool sent = x->upstream != NULL && x->upstream->wire_sent > 0;
 
+	if (reason == RESET_NO_MEMORY)
+		return exchange_reply_no_memory(x, now_us);
 	if (x->upstream != NULL)
 		stat_inc(&exchange_cluster_stats(x)->upstream_rq_rx_reset);
 	if (may_replay(x)) {

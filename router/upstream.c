@@ -368,7 +368,7 @@ void upstream_conn_offer(struct upstream_conn *c, uint64_t now_us)
 		}
 		s = attach(c, x);
 		if (s == NULL) {
-			exchange_on_no_connection(x, RESET_OVERFLOW, NULL);
+			exchange_on_no_connection(x, RESET_NO_MEMORY, NULL);
 			continue;
 		}
 		exchange_on_connection(x, s);

@@ -80,8 +80,7 @@ static void on_connected(struct upstream_conn *c, uint64_t now_us)
 		struct router_worker *w = c->worker;
 
 		upstream_conn_end(c, true, false, now_us);
-		upstream_pool_fail_pending(w, p, RESET_LOCAL_CONNECTION_FAILURE,
-			stream_error_text(STREAM_ERROR_NO_MEMORY));
+		upstream_pool_fail_pending(w, p, RESET_NO_MEMORY, NULL);
 		return;
 	}
 	upstream_conn_offer(c, now_us);

@@ -378,6 +378,47 @@ static void an_idle_connection_makes_room_for_another_endpoint(void)
 	done(&e, &r);
 }
 
+// Memory that is short as the connection is there is our failure: no breaker's, and not held against the endpoint.
+static void no_memory_for_the_connection_is_503_om(void)
+{
+	static const size_t pools[] = {
+		offsetof(struct router_worker, h2_sessions),
+		offsetof(struct router_worker, h2_streams),
+	};
+
+	for (unsigned i = 0; i < sizeof(pools) / sizeof(pools[0]); i++) {
+		struct rig *r = new_rig(CLUSTER_HTTP_2);
+		struct pool *pool;
+		void *taken[4096];
+		unsigned n = 0, c;
+
+		r->connect = RIG_HANGS;
+		r->cluster.outlier = (struct outlier_config){.enabled = true,
+			.consecutive_5xx = 1,
+			.interval_us = 1000000,
+			.base_ejection_us = 1000000,
+			.max_ejection_us = 1000000,
+			.max_ejection_percent = 100};
+		r->route.retry = (struct retry_config){.attempts = 2, .on = RETRY_5XX};
+		rig_start(r);
+		c = rig_client(r);
+		rig_client_says(r, c, GET);
+		pool = (struct pool *)(void *)((char *)r->worker + pools[i]);
+		while (n < 4096 && (taken[n] = pool_get(pool)) != NULL)
+			n++;
+		assert_int_equal(pool->n_used, pool->cap);
+		fake_connected(fake_pair_end(r->upstreams[0], 0));
+		rig_pump(r);
+		rig_assert_has(rig_client_got(r, c), "\r\n\r\nenvoy overloaded");
+		rig_assert_log(r, "503 OM overload 0 16");
+		assert_true(endpoint_is_healthy(r->snapshot->clusters[0].endpoints[0]));
+		while (n > 0)
+			pool_put(pool, taken[--n]);
+		rig_assert_quiet(r);
+		rig_done(&r);
+	}
+}
+
 TESTS(TEST(http1_requests_share_a_connection),
 	TEST(http2_on_both_sides_carries_bodies_and_trailers), TEST(clients_protocol_goes_on),
 	TEST(endpoints_limit_of_streams_is_kept), TEST(configured_limit_opens_more_connections),
@@ -388,4 +429,5 @@ TESTS(TEST(http1_requests_share_a_connection),
 	TEST(connection_is_left_after_its_share_of_requests),
 	TEST(endpoints_may_open_a_window_for_each_request),
 	TEST(trailers_follow_a_body_of_no_length),
-	TEST(an_idle_connection_makes_room_for_another_endpoint))
+	TEST(an_idle_connection_makes_room_for_another_endpoint),
+	TEST(no_memory_for_the_connection_is_503_om))
