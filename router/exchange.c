@@ -129,8 +129,12 @@ static bool waits_for_client(const struct exchange *x)
 {
 	if (x->owes_room)
 		return true;
-	return x->owes_body && !x->response_started && !x->grpc
-		&& !(x->expects_continue && !x->continue_relayed);
+	if (!x->owes_body || x->response_started || x->grpc)
+		return false;
+	// A client may hold its body back until the endpoint tells it to proceed; if that one is asked to, which Connection or a
+	// route may have prevented.
+	return x->continue_relayed
+		|| http_field_find(&x->request.fields, HTTP_FIELD_EXPECT) == NULL;
 }
 
 // Of the direction that the client is slow in.

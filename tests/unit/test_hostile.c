@@ -54,6 +54,26 @@ static void trickling_body_is_408(void)
 	}
 }
 
+// A client holds its body back as long as the endpoint likes, if that is asked at all: Expect may go no further than here.
+static void body_that_nobody_was_asked_for_is_408(void)
+{
+	for (unsigned asked = 0; asked < 2; asked++) {
+		struct rig *r = rig_with_rate();
+		unsigned c;
+
+		rig_start(r);
+		c = rig_client(r);
+		rig_client_says(r, c, "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n");
+		rig_client_says(r, c, asked ? "connection: x\r\n" : "connection: expect\r\n");
+		rig_client_says(r, c, "expect: 100-continue\r\n\r\n");
+		assert_int_equal(strstr(rig_upstream_got(r, 0), "\r\nexpect: ") != NULL, asked);
+		rig_pass_ms(r, 25000);
+		assert_int_equal(rig_client_closed(r, c), !asked);
+		assert_int_equal(r->stats.downstream_slow_bodies, !asked);
+		rig_done(&r);
+	}
+}
+
 static void slow_but_steady_body_passes(void)
 {
 	struct rig *r = rig_with_rate();
@@ -339,10 +359,10 @@ static void paused_grpc_stream_is_left_alone(void)
 	rig_done(&r);
 }
 
-TESTS(TEST(trickling_body_is_408), TEST(slow_but_steady_body_passes),
-	TEST(clients_that_wait_are_left_alone), TEST(trickling_reader_is_cut),
-	TEST(unread_pipelined_answers_are_bounded), TEST(pipelined_bad_requests_are_refused_once),
-	TEST(one_byte_chunks_hold_no_memory), TEST(idle_connections_make_room),
-	TEST(idle_http2_connections_make_room), TEST(zero_window_stream_is_reset),
-	TEST(heads_in_portions_do_not_put_off_other_deadlines),
+TESTS(TEST(trickling_body_is_408), TEST(body_that_nobody_was_asked_for_is_408),
+	TEST(slow_but_steady_body_passes), TEST(clients_that_wait_are_left_alone),
+	TEST(trickling_reader_is_cut), TEST(unread_pipelined_answers_are_bounded),
+	TEST(pipelined_bad_requests_are_refused_once), TEST(one_byte_chunks_hold_no_memory),
+	TEST(idle_connections_make_room), TEST(idle_http2_connections_make_room),
+	TEST(zero_window_stream_is_reset), TEST(heads_in_portions_do_not_put_off_other_deadlines),
 	TEST(unread_http2_connection_is_ended), TEST(paused_grpc_stream_is_left_alone))
