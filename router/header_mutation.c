@@ -38,7 +38,6 @@ static const struct bytes edge_removed[] = {
 struct nominations {
 	struct bytes at[MAX_NOMINATIONS];
 	unsigned n;
-	bool te;
 };
 
 static struct bytes trim(struct bytes b)
@@ -79,6 +78,7 @@ static bool read_nominations(struct bytes value, struct nominations *out)
 
 		if (token.len == 0 || bytes_equal_nocase(token, BYTES("close"))
 			|| bytes_equal_nocase(token, BYTES("keep-alive"))
+			|| bytes_equal_nocase(token, BYTES("te"))
 			|| bytes_equal_nocase(token, BYTES("upgrade"))
 			|| bytes_equal_nocase(token, BYTES("http2-settings")))
 			continue;
@@ -86,10 +86,6 @@ static bool read_nominations(struct bytes value, struct nominations *out)
 			|| bytes_equal_nocase(token, BYTES("x-forwarded-host"))
 			|| bytes_equal_nocase(token, BYTES("x-forwarded-proto")))
 			return false;
-		if (bytes_equal_nocase(token, BYTES("te"))) {
-			out->te = true;
-			continue;
-		}
 		if (out->n == MAX_NOMINATIONS)
 			return false;
 		out->at[out->n++] = token;
@@ -138,6 +134,8 @@ static bool is_dropped(const struct http_field *f, const struct received *r)
 {
 	if (r->underscores == UNDERSCORES_DROP && has_underscore(f->name))
 		return true;
+	if (r->nominations.n > 0 && is_nominated(&r->nominations, f->name))
+		return true;
 	switch (f->id) {
 	case HTTP_FIELD_UPGRADE: return !r->upgrade;
 	case HTTP_FIELD_CONNECTION:
@@ -151,9 +149,7 @@ static bool is_dropped(const struct http_field *f, const struct received *r)
 	case HTTP_FIELD_X_REQUEST_ID: return !r->keep_request_id;
 	case HTTP_FIELD_TE: return !list_has(f->value, BYTES("trailers"));
 	case HTTP_FIELD_REFERER: return r->n_referer > 1 || r->bad_referer;
-	default:
-		return is_edge_removed(f->name)
-			|| (r->nominations.n > 0 && is_nominated(&r->nominations, f->name));
+	default: return is_edge_removed(f->name);
 	}
 }
 

@@ -325,9 +325,25 @@ static void broken_rules_are_named(void)
 	rig_done(&r);
 }
 
+// RFC 9110, 7.6.1: also of those that are looked at for another reason.
+static void fields_that_connection_names_go(void)
+{
+	struct rig *r = rig_new();
+
+	r->config.http.keep_request_id = true;
+	rig_start(r);
+	forwarded(r,
+		"GET / HTTP/1.1\r\nhost: a\r\nreferer: https://a.example/\r\nx-request-id: mine\r\n"
+		"x-other: 1\r\nconnection: Referer, x-request-id\r\n");
+	rig_assert_not(r->text, "referer");
+	rig_assert_not(r->text, "mine");
+	rig_assert_has(r->text, "\r\nx-other: 1\r\n");
+	rig_done(&r);
+}
+
 TESTS(TEST(https_target_without_tls_is_403), TEST(trusted_proxies_are_counted_from_the_right),
 	TEST(scheme_is_the_connections_or_a_trusted_proxys), TEST(referers_that_are_no_url_go),
 	TEST(fields_that_are_not_a_clients_to_send_go), TEST(a_certificate_is_told_to_the_endpoint),
 	TEST(underscores_are_what_the_appliance_says),
 	TEST(long_targets_are_normalised_rewritten_and_redirected), TEST(broken_rules_are_named),
-	TEST(headers_of_our_own_can_be_turned_off))
+	TEST(headers_of_our_own_can_be_turned_off), TEST(fields_that_connection_names_go))
