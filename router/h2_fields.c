@@ -124,11 +124,20 @@ static const struct h1_error *check_section(const struct http_fields *f)
 	return NULL;
 }
 
-// Content-Length of a head; with 'end' no DATA follows. nghttp2 has checked the syntax and that
+static struct http_field *find_length(struct http_fields *f)
+{
+	for (unsigned i = 0; i < f->n; i++) {
+		if (f->at[i].id == HTTP_FIELD_CONTENT_LENGTH)
+			return &f->at[i];
+	}
+	return NULL;
+}
+
+// Content-Length of a head, which loses its leading zeros; with 'end' no DATA follows. nghttp2 has checked the syntax and that
 // there is only one, and checks it against the DATA.
 static const struct h1_error *take_length(struct http_head *head, bool end, bool bodyless)
 {
-	const struct http_field *f = http_field_find(&head->fields, HTTP_FIELD_CONTENT_LENGTH);
+	struct http_field *f = find_length(&head->fields);
 	int64_t n = 0;
 
 	head->content_length = -1;
@@ -141,6 +150,8 @@ static const struct h1_error *take_length(struct http_head *head, bool end, bool
 	}
 	if (f->value.len == 0 || (end && n > 0 && !bodyless))
 		return &H2_ERR_LENGTH;
+	while (f->value.len > 1 && f->value.ptr[0] == '0')
+		f->value = bytes_skip(f->value, 1);
 	head->content_length = n;
 	return NULL;
 }

@@ -575,6 +575,23 @@ static void drain_says_goaway_twice_and_loses_no_request(void)
 	done(&p, &r);
 }
 
+// As for HTTP/1.1: an endpoint that reads them as octal must not see another length than we do.
+static void leading_zeros_of_a_length_go_no_further(void)
+{
+	struct rig *r = new_rig();
+	struct h2_peer *p = peer_client(r);
+	const char *fields[] = {"content-length", "010", NULL};
+
+	p->upload = "0123456789";
+	peer_request(p, "POST", "/", fields, 10);
+	peer_pump(p);
+	rig_assert_has(rig_upstream_got(r, 0), "\r\ncontent-length: 10\r\n");
+	rig_upstream_says(r, 0, OK);
+	peer_pump(p);
+	rig_assert_quiet(r);
+	done(&p, &r);
+}
+
 TESTS(TEST(get_goes_through), TEST(bodies_and_trailers_go_both_ways),
 	TEST(head_and_continue_are_understood), TEST(unfinished_request_is_reset_after_its_answer),
 	TEST(client_reset_ends_the_attempt), TEST(lost_endpoint_resets_a_begun_answer),
@@ -588,4 +605,5 @@ TESTS(TEST(get_goes_through), TEST(bodies_and_trailers_go_both_ways),
 	TEST(trailers_that_concern_framing_are_reset),
 	TEST(no_memory_for_trailers_is_no_refusal_of_the_request),
 	TEST(large_heads_go_through_and_larger_ones_are_431),
-	TEST(drain_says_goaway_twice_and_loses_no_request))
+	TEST(drain_says_goaway_twice_and_loses_no_request),
+	TEST(leading_zeros_of_a_length_go_no_further))
