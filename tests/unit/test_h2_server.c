@@ -592,6 +592,28 @@ static void leading_zeros_of_a_length_go_no_further(void)
 	done(&p, &r);
 }
 
+// A stream that was refused and of which more comes before the client can know.
+static void trailers_of_a_refused_stream_are_nothing(void)
+{
+	struct rig *r = rig_new();
+	struct h2_peer *p;
+	void *taken;
+
+	r->capacity.exchanges = 1;
+	rig_start(r);
+	p = peer_client(r);
+	p->upload_trailers = true;
+	taken = pool_get(&r->worker->exchanges);
+	peer_request(p, "POST", "/", NULL, 3);
+	pool_put(&r->worker->exchanges, taken);
+	assert_int_equal(peer_find(p, 1)->error_code, NGHTTP2_REFUSED_STREAM);
+	rig_assert_log(r, "503 OM overload 0 0");
+	rig_assert_no_log(r);
+	assert_int_equal(r->stats.exchange_pool_empty, 1);
+	rig_assert_quiet(r);
+	done(&p, &r);
+}
+
 TESTS(TEST(get_goes_through), TEST(bodies_and_trailers_go_both_ways),
 	TEST(head_and_continue_are_understood), TEST(unfinished_request_is_reset_after_its_answer),
 	TEST(client_reset_ends_the_attempt), TEST(lost_endpoint_resets_a_begun_answer),
@@ -606,4 +628,5 @@ TESTS(TEST(get_goes_through), TEST(bodies_and_trailers_go_both_ways),
 	TEST(no_memory_for_trailers_is_no_refusal_of_the_request),
 	TEST(large_heads_go_through_and_larger_ones_are_431),
 	TEST(drain_says_goaway_twice_and_loses_no_request),
-	TEST(leading_zeros_of_a_length_go_no_further))
+	TEST(leading_zeros_of_a_length_go_no_further),
+	TEST(trailers_of_a_refused_stream_are_nothing))
