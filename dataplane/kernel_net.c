@@ -270,7 +270,8 @@ static void read_events(struct kernel_net *k, const struct kernel_net_ops *ops)
 		// Events were lost (ENOBUFS): what they said of neighbours comes when those are asked for again.
 		k->paths_changed |= n < 0;
 		while (rtnl_next(&rest, k->index, &m)) {
-			k->paths_changed |= m.kind == RTNL_ADDRESS || m.kind == RTNL_ROUTE;
+			k->paths_changed |= m.kind == RTNL_ADDRESS || m.kind == RTNL_ROUTE
+				|| m.kind == RTNL_CHANGE;
 			if (m.kind == RTNL_NEIGHBOUR && note_neighbour(&m, &list[n_list]))
 				n_list++;
 			if (n_list == NEIGHBOURS) {
@@ -308,8 +309,8 @@ static int open_all(struct kernel_net *k)
 	char name[RTE_RING_NAMESIZE];
 	int result;
 
-	k->events_fd = open_netlink(RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE
-		| RTMGRP_IPV6_ROUTE | RTMGRP_NEIGH);
+	k->events_fd = open_netlink(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
+		| RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_NEIGH);
 	if (k->events_fd < 0)
 		return k->events_fd;
 	k->wanted_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

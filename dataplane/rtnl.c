@@ -163,6 +163,16 @@ static void take_route(struct cursor *c, unsigned index, struct rtnl_message *ou
 	out->kind = RTNL_ROUTE;
 }
 
+// With a link IPv4 routes go and come, or are of use again, without a word of their own.
+static void take_link(struct cursor *c, unsigned index, struct rtnl_message *out)
+{
+	struct ifinfomsg h;
+
+	READ(c, h);
+	if (cursor_ok(c) && (unsigned)h.ifi_index == index)
+		out->kind = RTNL_CHANGE;
+}
+
 static void take_neighbour(struct cursor *c, unsigned index, struct rtnl_message *out)
 {
 	struct ndmsg h;
@@ -215,7 +225,14 @@ bool rtnl_next(struct bytes *rest, unsigned index, struct rtnl_message *out)
 	case RTM_NEWADDR:
 	case RTM_DELADDR: take_address(&c, index, out); break;
 	case RTM_NEWROUTE:
-	case RTM_DELROUTE: take_route(&c, index, out); break;
+	case RTM_DELROUTE:
+		take_route(&c, index, out);
+		// Nothing else is said of the route that was there before.
+		if (out->kind == RTNL_OTHER && (h.nlmsg_flags & NLM_F_REPLACE) != 0)
+			out->kind = RTNL_CHANGE;
+		break;
+	case RTM_NEWLINK:
+	case RTM_DELLINK: take_link(&c, index, out); break;
 	case RTM_NEWNEIGH:
 	case RTM_DELNEIGH: take_neighbour(&c, index, out); break;
 	case NLMSG_DONE: out->kind = RTNL_DONE; break;

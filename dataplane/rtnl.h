@@ -13,6 +13,7 @@ enum rtnl_kind {
 	RTNL_OTHER, // of another interface, table or type, or nothing we use
 	RTNL_ADDRESS,
 	RTNL_ROUTE,
+	RTNL_CHANGE, // the link changed, or a route took the place of one that may have been ours: routes are others now
 	RTNL_NEIGHBOUR,
 	RTNL_DONE,  // a dump is complete
 	RTNL_ERROR, // 'error'; 0 is an acknowledgement

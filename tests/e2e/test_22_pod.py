@@ -298,6 +298,43 @@ def test_addresses_and_routes_are_followed(pod, gateway, client):
     assert client.status(f"{HTTP_URL}/checkout") == 200
 
 
+@contextlib.contextmanager
+def link_down():
+    """Of the client: the gateway's has no carrier, for the block."""
+    with setting("client", "net.ipv6.conf.ca.keep_addr_on_down", 1):
+        run_in("client", "ip", "link", "set", "ca", "down")
+        try:
+            wait_for(lambda: "linkdown" in run_in("gw", "ip", "route", "show", "default"), "the kernel knows")
+            yield
+        finally:
+            run_in("client", "ip", "link", "set", "ca", "up")
+
+
+def test_routes_of_a_link_that_was_down_come_back_with_it(pod, gateway, client):
+    """Of IPv4 routes whose link goes and comes the kernel says nothing: the news are the link's."""
+    second = "10.77.1.253"
+    followed = "following the kernel interface=pod addresses=2 routes=0"
+    assert client.status(f"{HTTP_URL}/checkout") == 200
+    try:
+        with link_down():
+            run_in("gw", "ip", "addr", "add", f"{second}/32", "dev", "ga")
+            wait_for(lambda: followed in gateway.output(), "the address is followed")
+        served = lambda: client.curl(f"{HTTP_URL}/checkout", check=False, timeout=5).returncode == 0
+        wait_for(served, "the routes are used again")
+    finally:
+        run_in("gw", "ip", "addr", "del", f"{second}/32", "dev", "ga")
+
+
+def test_route_that_is_replaced_by_one_of_another_interface_is_gone(pod, gateway, client):
+    assert client.status(f"{HTTP_URL}/checkout") == 200
+    try:
+        run_in("gw", "ip", "route", "replace", "default", "dev", "gb")
+        wait_for(lambda: client.status(f"{HTTP_URL}/impatient") in (503, 504), "no way to the services")
+    finally:
+        run_in("gw", "ip", "route", "replace", "default", "via", NEIGHBOUR)
+    wait_for(lambda: client.status(f"{HTTP_URL}/impatient") == 200, "the route is used again")
+
+
 def test_gateway_that_was_killed_is_replaced(pod, gateway, client):
     assert client.status(f"{HTTP_URL}/checkout") == 200
     left = program_on_ga()

@@ -182,6 +182,39 @@ static void routes_of_others_are_passed_over(void)
 	}
 }
 
+static void a_link_is_told_of_by_its_index(void)
+{
+	struct ifinfomsg body = {.ifi_index = INDEX};
+
+	start();
+	begin(RTM_NEWLINK, &body, sizeof(body));
+	assert_int_equal(only().kind, RTNL_CHANGE);
+	start();
+	begin(RTM_DELLINK, &body, sizeof(body));
+	assert_int_equal(only().kind, RTNL_CHANGE);
+	body.ifi_index = INDEX + 1;
+	start();
+	begin(RTM_NEWLINK, &body, sizeof(body));
+	assert_int_equal(only().kind, RTNL_OTHER);
+}
+
+static void a_route_that_replaces_another_is_news_whatever_it_is(void)
+{
+	const struct rtmsg body = {
+		.rtm_family = AF_INET, .rtm_table = RT_TABLE_MAIN, .rtm_type = RTN_UNICAST};
+	struct nlmsghdr h;
+
+	for (uint32_t interface = INDEX; interface <= INDEX + 1; interface++) {
+		start();
+		begin(RTM_NEWROUTE, &body, sizeof(body));
+		memcpy(&h, d.data, sizeof(h));
+		h.nlmsg_flags = NLM_F_REPLACE;
+		memcpy(d.data, &h, sizeof(h));
+		attribute_u32(RTA_OIF, interface);
+		assert_int_equal(only().kind, interface == INDEX ? RTNL_ROUTE : RTNL_CHANGE);
+	}
+}
+
 static void of_several_next_hops_ours_is_taken(void)
 {
 	struct rtmsg body = {.rtm_family = AF_INET,
@@ -313,6 +346,8 @@ static void requests_name_what_they_ask_for(void)
 
 TESTS(TEST(an_address_is_the_local_one_not_the_peers), TEST(an_address_under_test_is_not_ours_yet),
 	TEST(a_default_route_has_no_destination), TEST(routes_of_others_are_passed_over),
+	TEST(a_link_is_told_of_by_its_index),
+	TEST(a_route_that_replaces_another_is_news_whatever_it_is),
 	TEST(of_several_next_hops_ours_is_taken),
 	TEST(a_neighbour_has_its_state_and_maybe_its_address),
 	TEST(a_datagram_has_several_messages), TEST(damaged_messages_do_no_harm),
