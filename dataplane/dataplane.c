@@ -4,6 +4,7 @@
 #include "dataplane/cores.h"
 #include "dataplane/eal.h"
 #include "dataplane/mbuf.h"
+#include "dataplane/netdev.h"
 #include "dataplane/port.h"
 #include "dataplane/shared_ports.h"
 #include "dataplane/tcp/tcp.h"
@@ -404,7 +405,9 @@ bool dataplane_port_status(const struct dataplane *d, unsigned index, struct por
 		.driver = p->driver,
 		.mtu = p->mtu,
 		.n_queues = p->n_queues,
-		.link_up = link.link_status == RTE_ETH_LINK_UP,
+		// These drivers say that the link is up, whatever the interface has.
+		.link_up = p->interface_index != 0 ? netdev_has_link(p->interface_index)
+						   : link.link_status == RTE_ETH_LINK_UP,
 		.checksum = port_csum_name(p->csum),
 		.rx_packets = stats.ipackets,
 		.rx_bytes = stats.ibytes,

@@ -94,6 +94,22 @@ int netdev_read(const char *name, struct netdev *out)
 	return result;
 }
 
+bool netdev_has_link(unsigned index)
+{
+	const short both = IFF_UP | IFF_RUNNING;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq r = {0};
+	char name[IF_NAMESIZE];
+	bool has_link;
+
+	if (fd < 0)
+		return false;
+	has_link = if_indextoname(index, name) != NULL && ask(fd, name, SIOCGIFFLAGS, &r) == 0
+		&& (r.ifr_flags & both) == both;
+	close(fd);
+	return has_link;
+}
+
 static int set_flag(const char *name, short flag)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -1,5 +1,5 @@
 // What the kernel says about one of its network interfaces, and the little we ask of it. For ports that
-// sit on top of one (AF_XDP, AF_PACKET). Start-up only; works in whatever network namespace we are in.
+// sit on top of one (AF_XDP, AF_PACKET). mgmt thread; works in whatever network namespace we are in.
 #pragma once
 
 #include "dataplane/base/ip_addr.h"
@@ -22,6 +22,8 @@ struct netdev {
 // Returns 0, or -ENODEV and the like.
 int netdev_read(const char *name, struct netdev *out);
 int netdev_set_up(const char *name);
+// True if the interface is there, up, and has a carrier.
+bool netdev_has_link(unsigned index);
 // Lets frames to every group in.
 int netdev_set_all_groups(const char *name);
 

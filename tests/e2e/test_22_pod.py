@@ -325,6 +325,19 @@ def test_routes_of_a_link_that_was_down_come_back_with_it(pod, gateway, client):
         run_in("gw", "ip", "addr", "del", f"{second}/32", "dev", "ga")
 
 
+def test_link_of_the_interface_is_told(pod, gateway):
+    def is_up():
+        return gateway.metrics().sum("pollgate_port_up", port="pod") == 1
+
+    def status():
+        return json.loads(gateway.ctl("status").stdout)["ports"][0]["link"]
+
+    assert is_up() and status() is True
+    with link_down():
+        assert not is_up() and status() is False
+    wait_for(is_up, "the link is up again")
+
+
 def test_route_that_is_replaced_by_one_of_another_interface_is_gone(pod, gateway, client):
     assert client.status(f"{HTTP_URL}/checkout") == 200
     try:
