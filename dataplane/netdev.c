@@ -66,10 +66,11 @@ int netdev_read(const char *name, struct netdev *out)
 	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
 	struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
 	struct ifreq r = {0}, mtu = {0};
+	char first_name[IF_NAMESIZE]; // 'name' may be another one
 	int fd, result;
 
 	*out = (struct netdev){.index = if_nametoindex(name), .n_rx_queues = 1};
-	if (out->index == 0)
+	if (out->index == 0 || if_indextoname(out->index, first_name) == NULL)
 		return -ENODEV;
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -87,8 +88,9 @@ int netdev_read(const char *name, struct netdev *out)
 		out->n_rx_queues = channels.combined_count + channels.rx_count;
 	close(fd);
 	out->has_default_route =
-		carries_default_route(name, "/proc/self/net/route", is_default_route4)
-		|| carries_default_route(name, "/proc/self/net/ipv6_route", is_default_route6);
+		carries_default_route(first_name, "/proc/self/net/route", is_default_route4)
+		|| carries_default_route(
+			first_name, "/proc/self/net/ipv6_route", is_default_route6);
 	if (bpf_xdp_query_id((int)out->index, 0, &out->xdp_program) != 0)
 		out->xdp_program = 0;
 	return result;

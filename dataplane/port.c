@@ -363,7 +363,7 @@ static int take_interface(struct port *p, const struct port_config *config, cons
 	char program[16] = "unknown";
 	int result;
 
-	p->claim_fd = xdp_claim(config->device);
+	p->claim_fd = xdp_claim(d->index);
 	if (p->claim_fd == -EADDRINUSE)
 		return fail(-EADDRINUSE,
 			"another gateway that runs has interface \"%s\"; expected one on an interface",

@@ -20,11 +20,13 @@ static const uint8_t share_object[] = {
 #include "dataplane/net/xdp_share.inc"
 };
 
-// A name without a file: it belongs to the network namespace, and goes when the process does.
-int xdp_claim(const char *interface)
+// A name without a file: it belongs to the network namespace, and goes when the process does. An interface may have
+// several names, and get others, but one index.
+int xdp_claim(unsigned interface_index)
 {
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	int len = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "pollgate/%s", interface);
+	int len = snprintf(
+		name.sun_path + 1, sizeof(name.sun_path) - 1, "pollgate/%u", interface_index);
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), result = 0;
 
 	if (fd < 0)

@@ -41,7 +41,7 @@ struct xdp_share {
 
 // Makes this process the one gateway on an interface of its network namespace until it ends, however it ends.
 // Returns a file descriptor to close, -EADDRINUSE if another has it, or another negative errno.
-int xdp_claim(const char *interface);
+int xdp_claim(unsigned interface_index);
 
 // Detaches the program 'id' that is on the interface, which we have claimed: it was left by a process that was
 // killed. Returns 0, -EBUSY with its name in 'name' if it is none of ours, or another negative errno. Without the

@@ -464,17 +464,44 @@ def test_kernel_that_may_choose_our_ports_is_warned_of(pod, gateway, client):
     assert client.status(f"{HTTP_URL}/checkout") == 200
 
 
+@contextlib.contextmanager
+def second_name():
+    """Of the interface, for the block."""
+    run_in("gw", "ip", "link", "property", "add", "dev", "ga", "altname", "uplink")
+    try:
+        yield "uplink"
+    finally:
+        run_in("gw", "ip", "link", "property", "del", "dev", "ga", "altname", "uplink")
+
+
 def test_one_interface_has_one_gateway(pod, gateway, client):
     text = (gateway.config / "appliance.yaml").read_text()
     second = gateway.run_dir / "second"
     shutil.copytree(gateway.config, second)
     for what in ("mgmt.sock", "15090", "15021"):
         text = text.replace(what, what.replace("mgmt", "second").replace("150", "250"))
-    (second / "appliance.yaml").write_text(text)
-    answer = run_pollgate(second)
-    assert answer.returncode == 1
-    assert 'port "pod": another gateway that runs has interface "ga"' in answer.stdout
+    with second_name() as other:
+        for name in ("ga", other):
+            (second / "appliance.yaml").write_text(text.replace('"ga"', f'"{name}"'))
+            answer = run_pollgate(second)
+            assert answer.returncode == 1
+            assert f'port "pod": another gateway that runs has interface "{name}"' in answer.stdout
     assert client.status(f"{HTTP_URL}/checkout") == 200
+
+
+def test_interface_of_the_default_route_is_not_taken_by_any_name(pod, gateway, client):
+    text = (gateway.config / "appliance.yaml").read_text()
+    gateway.stop()
+    own = gateway.run_dir / "own"
+    shutil.copytree(gateway.config, own)
+    text = text.replace('"addressing": "shared"', f'"addressing": "own", "addresses": ["{GATEWAY}/24"]')
+    with second_name() as other:
+        for name in ("ga", other):
+            (own / "appliance.yaml").write_text(text.replace('"ga"', f'"{name}"'))
+            answer = run_pollgate(own)
+            assert answer.returncode == 1
+            assert f'port "pod": interface "{name}" carries the kernel\'s default route' in answer.stdout
+    gateway.start()
 
 
 def test_reload_follows_the_listeners(pod, gateway, client):
