@@ -15,8 +15,10 @@ size_t mbuf_size(enum mbuf_layout layout)
 {
 	size_t size = rte_mempool_calc_obj_size(ELEMENT_SIZE, 0, NULL);
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t slots =
+		2 * sizeof(void *); // at most, in the pool's ring, whose size is a power of two
 
-	return layout == MBUF_PAGED ? page / (page / size) : size;
+	return (layout == MBUF_PAGED ? page / (page / size) : size) + slots;
 }
 
 static const char *pool_ops(void)
