@@ -162,6 +162,37 @@ static void export_process(const struct export_sources *s, struct export_buffer 
 		metric_sample(&m, &version, 1, 1);
 }
 
+// INT64_MAX: there is no certificate.
+static int64_t first_expiry_s(const struct router_config *config)
+{
+	int64_t first = INT64_MAX;
+
+	for (unsigned i = 0; i < config->n_listeners; i++) {
+		const struct listener_config *l = &config->listeners[i];
+
+		for (unsigned j = 0; l->tls && j < l->n_chains; j++) {
+			const struct tls_chain_config *c = &l->chains[j].tls;
+
+			for (unsigned k = 0; k < c->n_certificates; k++)
+				if (c->certificates[k].not_after_s < first)
+					first = c->certificates[k].not_after_s;
+		}
+	}
+	return first;
+}
+
+static void export_certificates(const struct export_sources *s, struct export_buffer *out)
+{
+	int64_t first = s->snapshot != NULL ? first_expiry_s(s->snapshot->config) : INT64_MAX;
+	struct metric m;
+
+	metric_init(&m, out, "envoy_server_", "days_until_first_cert_expiring", METRIC_GAUGE,
+		EXPORT_FIRST_EXPIRY_HELP);
+	if (first != INT64_MAX)
+		metric_sample(
+			&m, NULL, 0, first > s->now_s ? (uint64_t)((first - s->now_s) / 86400) : 0);
+}
+
 static void export_ports(const struct export_sources *s, struct export_buffer *out)
 {
 	for (unsigned i = 0; i < N_ROWS(port_rows); i++) {
@@ -518,6 +549,7 @@ static void export_listeners(const struct export_sources *s, struct export_buffe
 void export_prometheus(const struct export_sources *s, struct export_buffer *out)
 {
 	export_process(s, out);
+	export_certificates(s, out);
 	export_ports(s, out);
 	export_worker_stats(s, out, dataplane_stat_descs, dataplane_n_stats, dataplane_of);
 	export_worker_stats(s, out, tls_stat_descs, tls_n_stats, tls_of);

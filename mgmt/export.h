@@ -52,6 +52,7 @@ struct export_config {
 struct export_sources {
 	const char *program_version; // tag of istio_build
 	uint64_t uptime_s;
+	int64_t now_s; // since 1970
 	const struct export_worker *workers;
 	unsigned n_workers;
 	const struct port_status *ports;

@@ -40,6 +40,8 @@ static void print_process(FILE *to)
 	print_row(to, "pollgate_", #name, METRIC_##kind, "", help);
 #include "mgmt/export_metrics.def"
 	print_row(to, "pollgate_", "config_info", METRIC_GAUGE, "version", EXPORT_CONFIG_INFO_HELP);
+	print_row(to, "envoy_server_", "days_until_first_cert_expiring", METRIC_GAUGE, "",
+		EXPORT_FIRST_EXPIRY_HELP);
 	print_head(to, "Ports", "What the devices say of themselves.");
 #define EXPORT_PORT(name, kind, help, expression) \
 	print_row(to, "pollgate_", #name, METRIC_##kind, "port", help);

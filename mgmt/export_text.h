@@ -5,7 +5,9 @@
 
 // Help of metrics that are not rows of a table, for the metrics and the reference page alike.
 #define EXPORT_CONFIG_INFO_HELP "1; the label says which configuration runs"
-#define EXPORT_RULES_HELP       "messages refused, by whose they were and the rule of HTTP they broke"
+#define EXPORT_FIRST_EXPIRY_HELP \
+	"days until the first certificate of a listener expires; 0: one has expired, or does so within a day"
+#define EXPORT_RULES_HELP "messages refused, by whose they were and the rule of HTTP they broke"
 #define EXPORT_UNHEALTHY_HELP \
 	"1 for an endpoint that is not healthy; the reason is outlier or not_ready"
 #define EXPORT_BREAKER_HELP       "what counts against the limit; absent without one"

@@ -3,6 +3,8 @@
 #include "mgmt/export.h"
 #include "mgmt/gateway_state.h"
 
+#include <time.h>
+
 static struct export_config config_of(const struct gateway *gw, uint64_t now_us)
 {
 	const struct reload *r = &gw->reload;
@@ -45,6 +47,7 @@ void gateway_write_metrics(struct gateway *gw, FILE *to)
 	export_prometheus(
 		&(struct export_sources){
 			.program_version = POLLGATE_VERSION,
+			.now_s = (int64_t)time(NULL),
 			.uptime_s = (now_us - gw->started_us) / 1000000,
 			.workers = workers,
 			.n_workers = gw->n_workers,

@@ -95,18 +95,23 @@ static void add_certificate(struct translation *t, const struct node *at,
 	const struct tls_certificate_config *c, struct tls_chain_config *to)
 {
 	char error[TLS_ERROR_SIZE];
-	int64_t not_after;
+	int64_t not_after = 0;
 
-	if (!tls_certificate_check(c, t->now_s, &not_after, error)) {
+	if (!tls_certificate_check(c, &not_after, error)) {
 		tree_error(
 			t->d, at, "unusable certificate: %s; expected PEM of a valid pair", error);
 		return;
 	}
+	// No error: the other hosts would go down with it at the next start, and no change could be made any more.
+	if (not_after < t->now_s)
+		tree_warning(
+			t->d, at, "%s: the certificate has expired; clients refuse it", c->name);
 	if (to->n_certificates == COUNT_OF(to->certificates)) {
 		tree_error(t->d, at, "too many certificates; expected at most 2");
 		return;
 	}
-	to->certificates[to->n_certificates++] = *c;
+	to->certificates[to->n_certificates] = *c;
+	to->certificates[to->n_certificates++].not_after_s = not_after;
 	if (!tls_certificates_fit(to->certificates, to->n_certificates, error))
 		tree_error(t->d, at, "unusable certificate: %s; expected one RSA and one ECDSA",
 			error);

@@ -29,7 +29,8 @@ enum tls_version {
 struct tls_certificate_config {
 	struct bytes chain_pem; // leaf first
 	struct bytes key_pem;
-	const char *name; // for messages: "secret default/shop-cert" or a file name
+	const char *name;    // for messages: "secret default/shop-cert" or a file name
+	int64_t not_after_s; // as tls_certificate_check() said; nothing here depends on it
 };
 
 enum tls_client_auth {
@@ -86,10 +87,10 @@ struct tls_server *tls_server_new(
 struct tls_server *tls_server_ref(struct tls_server *s); // any thread
 void tls_server_unref(struct tls_server **sp);           // any thread
 
-// Checks a certificate and key without building a server: parses, matches, not expired at 'now_s'.
-// Returns false and a sentence in 'error'. '*not_after_s' is set if the certificate parses.
-bool tls_certificate_check(const struct tls_certificate_config *c, int64_t now_s,
-	int64_t *not_after_s, char error[TLS_ERROR_SIZE]);
+// Checks a certificate and key without building a server: they parse and belong together. Returns false and a sentence in
+// 'error'; else '*not_after_s' is when it expires, which may have been.
+bool tls_certificate_check(
+	const struct tls_certificate_config *c, int64_t *not_after_s, char error[TLS_ERROR_SIZE]);
 
 // Checks that one chain can have all of them: no two with one type of key. Each was good for tls_certificate_check().
 bool tls_certificates_fit(

@@ -129,27 +129,15 @@ bool tls_certificate_load(
 	return ok;
 }
 
-bool tls_certificate_check(const struct tls_certificate_config *c, int64_t now_s,
-	int64_t *not_after_s, char error[TLS_ERROR_SIZE])
+bool tls_certificate_check(
+	const struct tls_certificate_config *c, int64_t *not_after_s, char error[TLS_ERROR_SIZE])
 {
 	struct credential k;
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-	int64_t not_after = INT64_MAX;
-	bool ok = credential_read(&k, c, &not_after, error);
+	bool ok = credential_read(&k, c, not_after_s, error);
 
-	if (not_after != INT64_MAX)
-		*not_after_s = not_after;
 	// The security level (key sizes, digests) is the context's to judge.
 	ok = ok && (ctx != NULL ? credential_use(&k, ctx, c, error) : fail(error, c, "no memory"));
-	if (ok && not_after < now_s) {
-		time_t t = (time_t)not_after;
-		struct tm tm;
-		char text[32];
-
-		gmtime_r(&t, &tm);
-		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-		ok = fail(error, c, "the certificate expired at %s", text);
-	}
 	credential_fini(&k);
 	SSL_CTX_free(ctx);
 	ERR_clear_error();

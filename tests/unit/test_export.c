@@ -286,6 +286,31 @@ static void a_process_that_just_started_prints_too(void)
 	teardown();
 }
 
+static void the_first_certificate_to_expire_counts(void)
+{
+	struct filter_chain_config chains[2] = {
+		{.tls = {.certificates = {{.not_after_s = 1000 + 9 * 86400}}, .n_certificates = 1}},
+		{.tls = {.certificates = {{.not_after_s = 1000 + 7 * 86400},
+				 {.not_after_s = 1000 + 4 * 86400 - 1}},
+			 .n_certificates = 2}},
+	};
+	struct listener_config l = {.chains = chains, .n_chains = 2};
+
+	setup();
+	config.listeners = &l;
+	config.n_listeners = 1;
+	sources.now_s = 1000;
+	print();
+	assert_null(strstr(out.text, "\nenvoy_server_days_until_first_cert_expiring"));
+	l.tls = true;
+	print();
+	assert_line(out.text, "envoy_server_days_until_first_cert_expiring{} 3");
+	sources.now_s += 5 * 86400;
+	print();
+	assert_line(out.text, "envoy_server_days_until_first_cert_expiring{} 0");
+	teardown();
+}
+
 static void names_that_need_it_are_escaped(void)
 {
 	setup();
@@ -470,8 +495,9 @@ static void every_metric_is_in_the_reference(void)
 }
 
 TESTS(TEST(what_is_printed_is_valid), TEST(a_process_that_just_started_prints_too),
-	TEST(names_that_need_it_are_escaped), TEST(workers_are_summed),
-	TEST(breakers_and_ejections_show), TEST(istios_labels_come_in_istios_order),
+	TEST(the_first_certificate_to_expire_counts), TEST(names_that_need_it_are_escaped),
+	TEST(workers_are_summed), TEST(breakers_and_ejections_show),
+	TEST(istios_labels_come_in_istios_order),
 	TEST(the_gateway_reports_for_backends_without_sidecars),
 	TEST(the_dashboards_and_alerts_we_are_given_find_their_metrics),
 	TEST(every_metric_is_in_the_reference))

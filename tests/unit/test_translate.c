@@ -447,6 +447,28 @@ static void two_certificates_of_one_type_are_an_error_that_has_a_place(void)
 	diag_free(&d);
 }
 
+// Everybody else would go down with it at a restart, and nothing could be reloaded any more.
+static void an_expired_certificate_is_warned_of_and_used(void)
+{
+	static struct tls_pem old;
+	char pair[20000];
+	struct rig r;
+
+	tls_pem_make(&old, TLS_KEY_P256, "a.example", -2 * 86400, -86400);
+	strcpy(documents, APPLIANCE "spec: {}\n" GATEWAY("web", ""));
+	add_server("a", "{mode: SIMPLE, credentialName: a}");
+	snprintf(pair, sizeof(pair), "%s%s", block("cert", old.certificate), block("key", old.key));
+	add_secret("a", pair);
+	r = rig_load(documents);
+	assert_true(was_warned(
+		&r, "Secret istio-system/a: the certificate has expired; clients refuse it"));
+	assert_int_equal(r.router->listeners[0].chains[0].tls.n_certificates, 1);
+	assert_in_range(
+		time(NULL) - r.router->listeners[0].chains[0].tls.certificates[0].not_after_s,
+		86400, 86400 + 600);
+	rig_done(&r);
+}
+
 static void redirecting_server_redirects_hosts_without_routes_too(void)
 {
 	struct rig r = rig_load(APPLIANCE "spec: {}\n" GATEWAY("web",
@@ -1045,6 +1067,7 @@ TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_
 	TEST(servers_that_pass_tls_on_are_not_served),
 	TEST(servers_ask_for_certificates_as_they_say),
 	TEST(two_certificates_of_one_type_are_an_error_that_has_a_place),
+	TEST(an_expired_certificate_is_warned_of_and_used),
 	TEST(redirecting_server_redirects_hosts_without_routes_too),
 	TEST(the_more_specific_host_of_server_and_routes_is_bound),
 	TEST(routes_kept_to_their_namespace_are_not_served),
