@@ -37,6 +37,7 @@ struct kernel_net {
 
 	// mgmt thread
 	bool paths_changed;
+	bool events_lost; // news of neighbours may be among them
 	uint64_t read_us; // when the paths were read last
 	struct net_paths paths;
 	uint8_t buffer[READ_SIZE];
@@ -131,7 +132,20 @@ static void add_route(struct reading *r, const struct rtnl_message *m)
 	r->paths.paths[at].source = m->source;
 }
 
-static int dump(struct kernel_net *k, enum rtnl_table what, struct reading *r)
+static void add_path(void *arg, const struct rtnl_message *m)
+{
+	struct reading *r = arg;
+
+	if (m->kind == RTNL_ADDRESS)
+		add_address(&r->paths, m);
+	else if (m->kind == RTNL_ROUTE)
+		add_route(r, m);
+}
+
+// Calls 'take' with all that the kernel has.
+typedef void take_fn(void *arg, const struct rtnl_message *m);
+
+static int dump(struct kernel_net *k, enum rtnl_table what, take_fn *take, void *arg)
 {
 	const struct timeval bound = {.tv_sec = DUMP_TIMEOUT_S};
 	uint8_t request[RTNL_REQUEST_SIZE];
@@ -156,10 +170,8 @@ static int dump(struct kernel_net *k, enum rtnl_table what, struct reading *r)
 				complete = true;
 			else if (m.kind == RTNL_ERROR)
 				result = m.error != 0 ? m.error : -EPROTO;
-			else if (m.kind == RTNL_ADDRESS)
-				add_address(&r->paths, &m);
-			else if (m.kind == RTNL_ROUTE)
-				add_route(r, &m);
+			else
+				take(arg, &m);
 		}
 	}
 	close(fd);
@@ -172,9 +184,9 @@ static void read_paths(struct kernel_net *k, const struct kernel_net_ops *ops)
 	int result;
 
 	memset(&r, 0, sizeof(r));
-	result = dump(k, RTNL_ADDRESSES, &r);
+	result = dump(k, RTNL_ADDRESSES, add_path, &r);
 	if (result == 0)
-		result = dump(k, RTNL_ROUTES, &r);
+		result = dump(k, RTNL_ROUTES, add_path, &r);
 	if (result != 0) {
 		log_error("the kernel's addresses and routes cannot be read interface=%s: %s",
 			k->interface, strerror(-result));
@@ -253,12 +265,48 @@ static bool note_neighbour(const struct rtnl_message *m, struct kernel_neighbour
 	return true;
 }
 
+// Neighbours on their way to the workers.
+struct batch {
+	const struct kernel_net_ops *ops;
+	struct kernel_neighbour list[NEIGHBOURS];
+	unsigned n;
+};
+
+static void deliver(struct batch *b)
+{
+	if (b->n > 0)
+		b->ops->set_neighbours(b->ops->arg, b->list, b->n);
+	b->n = 0;
+}
+
+static void add_neighbour(void *arg, const struct rtnl_message *m)
+{
+	struct batch *b = arg;
+
+	if (m->kind == RTNL_NEIGHBOUR && note_neighbour(m, &b->list[b->n]))
+		b->n++;
+	if (b->n == NEIGHBOURS)
+		deliver(b);
+}
+
+static void read_neighbours(struct kernel_net *k, const struct kernel_net_ops *ops)
+{
+	struct batch batch = {.ops = ops};
+	int result = dump(k, RTNL_NEIGHBOURS, add_neighbour, &batch);
+
+	deliver(&batch);
+	if (result == 0)
+		return;
+	log_error("the kernel's neighbours cannot be read interface=%s: %s", k->interface,
+		strerror(-result));
+	k->events_lost = true; // and try again
+}
+
 // --- events
 
 static void read_events(struct kernel_net *k, const struct kernel_net_ops *ops)
 {
-	struct kernel_neighbour list[NEIGHBOURS];
-	unsigned n_list = 0;
+	struct batch batch = {.ops = ops};
 
 	for (unsigned i = 0; i < EVENTS_A_RUN; i++) {
 		ssize_t n = read_datagram(k->events_fd, k->buffer, MSG_DONTWAIT);
@@ -267,21 +315,16 @@ static void read_events(struct kernel_net *k, const struct kernel_net_ops *ops)
 
 		if (n == 0)
 			break;
-		// Events were lost (ENOBUFS): what they said of neighbours comes when those are asked for again.
+		// Events were lost (ENOBUFS), and may have said anything.
+		k->events_lost |= n < 0;
 		k->paths_changed |= n < 0;
 		while (rtnl_next(&rest, k->index, &m)) {
 			k->paths_changed |= m.kind == RTNL_ADDRESS || m.kind == RTNL_ROUTE
 				|| m.kind == RTNL_CHANGE;
-			if (m.kind == RTNL_NEIGHBOUR && note_neighbour(&m, &list[n_list]))
-				n_list++;
-			if (n_list == NEIGHBOURS) {
-				ops->set_neighbours(ops->arg, list, n_list);
-				n_list = 0;
-			}
+			add_neighbour(&batch, &m);
 		}
 	}
-	if (n_list > 0)
-		ops->set_neighbours(ops->arg, list, n_list);
+	deliver(&batch);
 }
 
 void kernel_net_run(struct kernel_net *k, const struct kernel_net_ops *ops, uint64_t now_us)
@@ -292,6 +335,10 @@ void kernel_net_run(struct kernel_net *k, const struct kernel_net_ops *ops, uint
 		k->paths_changed = false;
 		k->read_us = now_us;
 		read_paths(k, ops);
+		if (k->events_lost) {
+			k->events_lost = false;
+			read_neighbours(k, ops);
+		}
 	}
 }
 

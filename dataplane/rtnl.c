@@ -251,10 +251,15 @@ static size_t put(uint8_t *buf, size_t at, const void *data, size_t len)
 
 size_t rtnl_write_dump(uint8_t buf[RTNL_REQUEST_SIZE], enum rtnl_table what, uint32_t seq)
 {
-	// The longest of the two families' headers; the kernel reads the family alone.
+	static const uint16_t types[] = {
+		[RTNL_ADDRESSES] = RTM_GETADDR,
+		[RTNL_ROUTES] = RTM_GETROUTE,
+		[RTNL_NEIGHBOURS] = RTM_GETNEIGH,
+	};
+	// None of the headers is longer; the kernel reads the family alone.
 	const struct rtmsg body = {.rtm_family = AF_UNSPEC};
 	const struct nlmsghdr h = {.nlmsg_len = sizeof(h) + sizeof(body),
-		.nlmsg_type = what == RTNL_ADDRESSES ? RTM_GETADDR : RTM_GETROUTE,
+		.nlmsg_type = types[what],
 		.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
 		.nlmsg_seq = seq};
 	size_t len = put(buf, 0, &h, sizeof(h));

@@ -45,7 +45,7 @@ bool rtnl_next(struct bytes *rest, unsigned index, struct rtnl_message *out);
 // All write one request to 'buf' and return its length.
 
 // Asks for all addresses, routes or neighbours.
-enum rtnl_table { RTNL_ADDRESSES, RTNL_ROUTES };
+enum rtnl_table { RTNL_ADDRESSES, RTNL_ROUTES, RTNL_NEIGHBOURS };
 size_t rtnl_write_dump(uint8_t buf[RTNL_REQUEST_SIZE], enum rtnl_table what, uint32_t seq);
 // Tells the kernel that we want to talk to a neighbour: it asks for it, or probes it if it has not lately.
 size_t rtnl_write_use(uint8_t buf[RTNL_REQUEST_SIZE], unsigned index, const struct ip_addr *a);

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -280,11 +281,41 @@ def test_neighbour_that_moves_is_followed(pod, gateway, client):
     assert client.status(upstream) == 200
 
 
+def test_neighbour_that_moves_among_news_that_get_lost_is_followed(pod, gateway, client):
+    """Of a burst that does not fit the socket the kernel keeps nothing; the gateway asks for what it missed."""
+
+    def set_neighbours(*entries):
+        with netns.inside(f"{LAB}-gw"):
+            commands = "".join(f"neigh replace {address} lladdr {mac} dev ga nud permanent\n" for address, mac in entries)
+            subprocess.run(["ip", "-batch", "-"], check=True, text=True, input=commands)
+
+    before = json.loads(run_in("client", "ip", "-j", "link", "show", "ca"))[0]["address"]
+    after = "02:00:00:77:01:99"
+    set_neighbours((NEIGHBOUR, before))
+    assert client.status(f"{HTTP_URL}/checkout") == 200
+    moved = gateway.metrics().sum("pollgate_neigh_changed_total")
+    gateway.process.send_signal(signal.SIGSTOP)
+    try:
+        set_neighbours(*((f"10.77.1.{i % 100 + 100}", f"02:00:00:00:{i // 100:02x}:01") for i in range(3000)))
+        set_neighbours((NEIGHBOUR, after))
+        run_in("client", "ip", "link", "set", "ca", "address", after)
+        gateway.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: gateway.metrics().sum("pollgate_neigh_changed_total") > moved, "the new address is known")
+        assert client.status(f"{HTTP_URL}/checkout") == 200
+    finally:
+        gateway.process.send_signal(signal.SIGCONT)
+        run_in("client", "ip", "link", "set", "ca", "address", before)
+        run_in("gw", "ip", "neigh", "flush", "dev", "ga", "nud", "permanent")
+    assert client.status(f"{HTTP_URL}/checkout") == 200
+
+
 def test_addresses_and_routes_are_followed(pod, gateway, client):
     second = "10.77.1.253"
     run_in("gw", "ip", "addr", "add", f"{second}/24", "dev", "ga")
     try:
-        assert client.curl(f"http://{second}:{HTTP}/checkout", "-H", "Host: shop.example").returncode == 0
+        url = f"http://{second}:{HTTP}/checkout"
+        served = lambda: client.curl(url, "-H", "Host: shop.example", check=False).returncode == 0
+        wait_for(served, "the address is followed")
         run_in("gw", "ip", "route", "del", "default")
         # A second is what this route waits.
         wait_for(lambda: client.status(f"{HTTP_URL}/impatient") in (503, 504), "no way to the services")
