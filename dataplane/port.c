@@ -404,18 +404,23 @@ static int prepare_interface(struct port *p, const struct port_config *config, s
 						: 0;
 }
 
-// What arrives on a queue without a socket would be dropped, where a port of its own would only not see it.
-static int open_program(const struct port_config *config, unsigned n_queues,
-	const struct netdev *below, char *path, size_t size, char *error, size_t error_size)
+// What arrives on a queue without a socket is seen by nobody.
+static int check_queues(const struct port_config *config, unsigned n_queues,
+	const struct netdev *below, char *error, size_t error_size)
 {
-	int fd;
+	if (config->kind != PORT_KIND_AF_XDP || n_queues >= below->n_rx_queues)
+		return 0;
+	return fail(-EINVAL,
+		"interface \"%s\" has %u receive queues for %u workers, and traffic of the others "
+		"would be lost; set as many with: ethtool -L %s combined %u",
+		config->device, below->n_rx_queues, n_queues, config->device, n_queues);
+}
 
-	if (n_queues < below->n_rx_queues)
-		return fail(-EINVAL,
-			"interface \"%s\" has %u receive queues for %u workers, and traffic of the others "
-			"would be lost; set as many with: ethtool -L %s combined %u",
-			config->device, below->n_rx_queues, n_queues, config->device, n_queues);
-	fd = xdp_share_file(path, size);
+static int open_program(
+	const struct port_config *config, char *path, size_t size, char *error, size_t error_size)
+{
+	int fd = xdp_share_file(path, size);
+
 	if (fd < 0)
 		return fail(fd, "the XDP program cannot be put into a file: %s", strerror(-fd));
 	return fd;
@@ -464,9 +469,9 @@ int port_open(struct port *p, const struct port_config *config, unsigned index, 
 	}
 	if (n_queues > below.n_rx_queues)
 		n_queues = below.n_rx_queues;
-	if (config->shared) {
-		program_fd = open_program(
-			config, n_queues, &below, program, sizeof(program), error, error_size);
+	result = check_queues(config, n_queues, &below, error, error_size);
+	if (result == 0 && config->shared) {
+		program_fd = open_program(config, program, sizeof(program), error, error_size);
 		result = program_fd < 0 ? program_fd : 0;
 	}
 	if (result == 0)

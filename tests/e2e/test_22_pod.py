@@ -4,11 +4,13 @@
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 
@@ -520,18 +522,42 @@ def test_one_interface_has_one_gateway(pod, gateway, client):
     assert client.status(f"{HTTP_URL}/checkout") == 200
 
 
-def test_interface_of_the_default_route_is_not_taken_by_any_name(pod, gateway, client):
-    text = (gateway.config / "appliance.yaml").read_text()
+def run_with_own(gateway, interface):
+    """Of a gateway that shall have an interface for itself, and does not start."""
     gateway.stop()
     own = gateway.run_dir / "own"
-    shutil.copytree(gateway.config, own)
+    shutil.copytree(gateway.config, own, dirs_exist_ok=True)
+    text = (own / "appliance.yaml").read_text().replace('"ga"', f'"{interface}"')
     text = text.replace('"addressing": "shared"', f'"addressing": "own", "addresses": ["{GATEWAY}/24"]')
+    (own / "appliance.yaml").write_text(text)
+    answer = run_pollgate(own)
+    assert answer.returncode == 1
+    return answer.stdout
+
+
+def test_interface_of_the_default_route_is_not_taken_by_any_name(pod, gateway):
     with second_name() as other:
         for name in ("ga", other):
-            (own / "appliance.yaml").write_text(text.replace('"ga"', f'"{name}"'))
-            answer = run_pollgate(own)
-            assert answer.returncode == 1
-            assert f'port "pod": interface "{name}" carries the kernel\'s default route' in answer.stdout
+            told = f'port "pod": interface "{name}" carries the kernel\'s default route'
+            assert told in run_with_own(gateway, name)
+    gateway.start()
+
+
+def test_interface_with_more_queues_than_workers_is_refused(pod, gateway):
+    def open_queue():
+        tap, no_info, one_of_several = 2, 0x1000, 0x100  # <linux/if_tun.h>
+        queue = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(queue, 0x400454CA, struct.pack("16sH22x", b"wide", tap | no_info | one_of_several))  # TUNSETIFF
+        return queue
+
+    with netns.inside(f"{LAB}-gw"):
+        queues = [open_queue(), open_queue()]
+    try:
+        told = 'port "pod": interface "wide" has 2 receive queues for 1 workers, and traffic of the others would be lost'
+        assert told in run_with_own(gateway, "wide")
+    finally:
+        for queue in queues:
+            os.close(queue)
     gateway.start()
 
 
