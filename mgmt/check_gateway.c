@@ -94,6 +94,10 @@ static void check_https(struct diag *d, const struct server *s)
 			"is missing, which means PASSTHROUGH; the server is not served");
 		return;
 	}
+	if (tls->https_redirect)
+		tree_field_warning(d, tls->node, "httpsRedirect",
+			"has no effect with protocol %s; expected it on the server with protocol HTTP",
+			object_get(s->port, "protocol")->text);
 	if (!tls_mode_ends(tls->mode))
 		return;
 	n_sources = (tls->credential[0] != '\0') + (tls->n_credentials > 0)
