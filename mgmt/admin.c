@@ -64,6 +64,12 @@ static json_t *waiting(const struct reload *r)
 			json_pack("{s:s, s:o, s:o}", "field", r->waiting[i].field, "now",
 				admin_string(r->waiting[i].now), "wanted",
 				admin_string(r->waiting[i].wanted)));
+	if (r->n_more_waiting > 0) {
+		char more[32];
+
+		snprintf(more, sizeof(more), "and %u more", r->n_more_waiting);
+		json_array_append_new(list, json_pack("{s:s}", "field", more));
+	}
 	return list;
 }
 

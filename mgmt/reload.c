@@ -32,8 +32,10 @@ static void note_waiting(void *arg, const char *field, const char *now, const ch
 	struct reload *r = arg;
 	struct reload_waiting *w;
 
-	if (r->n_waiting == RELOAD_MAX_WAITING)
+	if (r->n_waiting == RELOAD_MAX_WAITING) {
+		r->n_more_waiting++;
 		return;
+	}
 	w = &r->waiting[r->n_waiting++];
 	snprintf(w->field, sizeof(w->field), "%s", field);
 	snprintf(w->now, sizeof(w->now), "%s", now);
@@ -76,11 +78,13 @@ static int publish(struct reload *r, struct config *next, char reason[RELOAD_ERR
 static void apply(
 	struct reload *r, struct config *next, struct diag *d, const char *version, uint64_t now_us)
 {
-	r->n_waiting = 0;
+	r->n_waiting = r->n_more_waiting = 0;
 	if (r->started == NULL)
 		r->started = next;
 	else
 		config_each_fixed_change(r->started->appliance, next->appliance, note_waiting, r);
+	if (r->n_more_waiting > 0)
+		log_warning("more settings wait for a restart (n=%u)", r->n_more_waiting);
 	if (r->applied != r->started)
 		config_free(&r->applied);
 	diag_free(&r->applied_diag);

@@ -49,6 +49,7 @@ struct reload {
 	uint64_t n_rejected;
 	struct reload_waiting waiting[RELOAD_MAX_WAITING];
 	unsigned n_waiting;
+	unsigned n_more_waiting; // that found no place among these
 };
 
 // 'ops' is copied.

@@ -34,6 +34,8 @@ void config_free(struct config **cp)
 	n_configs--;
 }
 
+static unsigned n_more_changes;
+
 void config_each_fixed_change(const struct appliance *running, const struct appliance *wanted,
 	config_fixed_fn *fn, void *arg)
 {
@@ -43,6 +45,8 @@ void config_each_fixed_change(const struct appliance *running, const struct appl
 		snprintf(now, sizeof(now), "%llu", (unsigned long long)running->memory_limit);
 		snprintf(then, sizeof(then), "%llu", (unsigned long long)wanted->memory_limit);
 		fn(arg, "spec.memory.limit", now, then);
+		for (unsigned i = 0; i < n_more_changes; i++)
+			fn(arg, "spec.other", now, then);
 	}
 }
 
@@ -292,10 +296,29 @@ static void a_first_configuration_that_cannot_be_published_is_freed(void)
 	finish(&r, &s);
 }
 
+static void changes_beyond_those_that_are_kept_are_counted(void)
+{
+	struct script s;
+	struct reload r;
+
+	start(&r, &s);
+	s.memory_limit = 400;
+	n_more_changes = RELOAD_MAX_WAITING + 1;
+	assert_int_equal(reload_run(&r, 500), 0);
+	assert_int_equal(r.n_waiting, RELOAD_MAX_WAITING);
+	assert_int_equal(r.n_more_waiting, 2);
+	n_more_changes = 0;
+	assert_int_equal(reload_run(&r, 600), 0);
+	assert_int_equal(r.n_waiting, 1);
+	assert_int_equal(r.n_more_waiting, 0);
+	finish(&r, &s);
+}
+
 TESTS(TEST(a_good_configuration_replaces_the_running_one),
 	TEST(errors_in_the_files_change_nothing_and_are_kept),
 	TEST(a_snapshot_that_cannot_be_published_changes_nothing),
 	TEST(the_next_good_one_ends_the_rejection), TEST(warnings_of_what_runs_are_kept),
 	TEST(what_is_fixed_is_compared_with_the_start_and_waits), TEST(every_error_is_in_the_log),
 	TEST(a_configuration_without_ports_changes_nothing),
-	TEST(a_first_configuration_that_cannot_be_published_is_freed))
+	TEST(a_first_configuration_that_cannot_be_published_is_freed),
+	TEST(changes_beyond_those_that_are_kept_are_counted))
