@@ -57,7 +57,8 @@ struct translation {
 	unsigned n_slices;
 	struct wanted_cluster *clusters;
 	unsigned n_clusters;
-	const char **rule_hosts; // complete, of each DestinationRule
+	const char **rule_hosts;                     // complete, of each DestinationRule
+	const struct destination_rule **rules_found; // room for all of them
 	unsigned *cluster_index; // hash table of 'clusters' by name, plus 1; 0: free
 	unsigned cluster_index_size;
 };

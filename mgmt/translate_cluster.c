@@ -53,9 +53,9 @@ const char *cluster_want(struct translation *t, const struct backend *b,
 
 // --- the rule (3.1)
 
-// The rules of one level that hold for a host; they all have the same 'host' field.
+// The rules of one level that hold for a host; they all have the same 'host' field. Good until the next ones are looked for.
 struct rule_set {
-	const struct destination_rule *at[16];
+	const struct destination_rule **at;
 	unsigned n;
 	const char *host; // complete
 };
@@ -102,6 +102,7 @@ static void complete_rule_hosts(struct translation *t)
 	unsigned n = m->of[KIND_DESTINATION_RULE].n;
 
 	t->rule_hosts = region_alloc(t->work, (n + 1) * sizeof(*t->rule_hosts));
+	t->rules_found = region_alloc(t->work, (n + 1) * sizeof(*t->rules_found));
 	for (unsigned i = 0; i < n; i++) {
 		const struct destination_rule *r =
 			(struct destination_rule *)m->of[KIND_DESTINATION_RULE].at[i];
@@ -119,7 +120,7 @@ static void find_rules(struct translation *t, const struct backend *b, struct ru
 	if (t->rule_hosts == NULL)
 		complete_rule_hosts(t);
 
-	*set = (struct rule_set){0};
+	*set = (struct rule_set){.at = t->rules_found};
 	for (unsigned level = 0; level < RULE_N_LEVELS && set->n == 0; level++) {
 		for (unsigned i = 0; i < m->of[KIND_DESTINATION_RULE].n; i++) {
 			const struct destination_rule *r =
@@ -133,7 +134,7 @@ static void find_rules(struct translation *t, const struct backend *b, struct ru
 				set->n = 0;
 				set->host = host;
 			}
-			if (strcmp(host, set->host) == 0 && set->n < COUNT_OF(set->at))
+			if (strcmp(host, set->host) == 0)
 				set->at[set->n++] = r;
 		}
 	}

@@ -780,6 +780,30 @@ static void rule_of_the_services_namespace_goes_before_the_root_namespaces(void)
 	rig_done(&r);
 }
 
+// However many rules a host has, each may add subsets.
+static void rules_of_one_host_are_without_number(void)
+{
+	enum { N_RULES = 40 };
+	char text[16384];
+	size_t n = (size_t)snprintf(text, sizeof(text), "%s",
+		BASE ROUTES("a", "[\"*\"]", "[web]",
+			"    - route: [{destination: {host: api, subset: s39}}]\n"));
+	struct rig r;
+
+	for (unsigned i = 0; i < N_RULES; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+			"---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\n"
+			"metadata: {name: r%02u}\nspec: {host: api, subsets: [{name: s%u, trafficPolicy: "
+			"{loadBalancer: {simple: RANDOM}}}]}\n",
+			i, i);
+	assert_true(n < sizeof(text));
+	r = rig_load(text);
+	assert_int_equal(diag_n_warnings(r.d), 0);
+	assert_int_equal(
+		cluster(&r, "outbound|80|s39|api.default.svc.cluster.local")->lb, LB_RANDOM);
+	rig_done(&r);
+}
+
 // --- endpoints
 
 static void endpoints_are_joined_by_port_name_and_counted_once(void)
@@ -1088,4 +1112,5 @@ TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_
 	TEST(keepalive_is_the_policys_or_the_meshs),
 	TEST(memory_grows_with_the_objects_not_with_their_pairs),
 	TEST(mesh_config_of_a_config_map_counts), TEST(pings_are_sent_as_rule_and_appliance_say),
-	TEST(endpoints_speak_what_policy_or_port_says), TEST(same_input_has_the_same_version))
+	TEST(endpoints_speak_what_policy_or_port_says), TEST(same_input_has_the_same_version),
+	TEST(rules_of_one_host_are_without_number))
