@@ -75,6 +75,11 @@ static bool looks_like_no_string(const struct node *n)
 static bool read_string(
 	struct reader *r, const struct field *f, const struct node *n, const char **out)
 {
+	// In a list or a map, where it is not the same as nothing at all.
+	if (f == NULL && tree_is_null(n)) {
+		*out = "";
+		return true;
+	}
 	if (looks_like_no_string(n))
 		return tree_error(
 			r->d, n, "%s is not a text; expected \"%s\" in quotes", n->text, n->text);

@@ -804,6 +804,19 @@ static void rules_of_one_host_are_without_number(void)
 	rig_done(&r);
 }
 
+// As Kubernetes reads it into a map or a list of texts. Fields without a value are not set.
+static void null_is_an_empty_text(void)
+{
+	struct rig r = rig_load(BASE ROUTES("a", "[\"*\"]", "[web]",
+		"    - headers: {request: {set: {x-null: ~, x-word: null, x-text: \"null\"}}}\n" TO(
+			"api")));
+	const struct route_config *rc = &r.router->route_tables[0].hosts[0].routes[0];
+
+	assert_int_equal(rc->request_headers.n_set, 1);
+	assert_string_equal(rc->request_headers.set[0].value, "null");
+	rig_done(&r);
+}
+
 // --- endpoints
 
 static void endpoints_are_joined_by_port_name_and_counted_once(void)
@@ -1113,4 +1126,4 @@ TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_
 	TEST(memory_grows_with_the_objects_not_with_their_pairs),
 	TEST(mesh_config_of_a_config_map_counts), TEST(pings_are_sent_as_rule_and_appliance_say),
 	TEST(endpoints_speak_what_policy_or_port_says), TEST(same_input_has_the_same_version),
-	TEST(rules_of_one_host_are_without_number))
+	TEST(rules_of_one_host_are_without_number), TEST(null_is_an_empty_text))
