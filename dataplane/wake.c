@@ -5,6 +5,7 @@
 #include <rte_interrupts.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define MAX_EVENTS (WAKE_MAX_PORTS + 1)
@@ -54,7 +55,7 @@ bool wake_add_queue(struct wake *w, uint16_t port_id, uint16_t queue, int fd)
 	if (!done || w->n_queues == WAKE_MAX_PORTS)
 		return false;
 	w->queues[w->n_queues++] =
-		(struct wake_queue){.port_id = port_id, .queue = queue, .has_interrupt = fd < 0};
+		(struct wake_queue){.port_id = port_id, .queue = queue, .fd = fd};
 	return true;
 }
 
@@ -64,7 +65,7 @@ static void switch_interrupts(struct wake *w, bool on)
 	for (unsigned i = 0; i < w->n_queues; i++) {
 		const struct wake_queue *q = &w->queues[i];
 
-		if (!q->has_interrupt)
+		if (q->fd >= 0)
 			continue;
 		if (on)
 			rte_eth_dev_rx_intr_enable(q->port_id, q->queue);
@@ -73,9 +74,22 @@ static void switch_interrupts(struct wake *w, bool on)
 	}
 }
 
+// An error, as an interface that was down leaves it, would end each wait from now on: the drivers do not ask for it.
+static void take_errors(struct wake *w)
+{
+	for (unsigned i = 0; i < w->n_queues; i++) {
+		int error;
+		socklen_t size = sizeof(error);
+
+		if (w->queues[i].fd >= 0)
+			getsockopt(w->queues[i].fd, SOL_SOCKET, SO_ERROR, &error, &size);
+	}
+}
+
 void wake_arm(struct wake *w)
 {
 	w->armed = true;
+	take_errors(w);
 	switch_interrupts(w, true);
 	// Before the turn that looks once more, as others ring after they have put something there.
 	atomic_store(&w->asleep, true);

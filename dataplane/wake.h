@@ -17,7 +17,7 @@
 struct wake_queue {
 	uint16_t port_id;
 	uint16_t queue;
-	bool has_interrupt; // of the driver; else it is the socket's descriptor that tells
+	int fd; // of the socket that tells; below 0: it is the driver's interrupt
 };
 
 struct wake {

@@ -1,0 +1,54 @@
+// What ends a worker's sleep.
+#include "dataplane/wake.h"
+#include "tests/test_support.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static bool has_error(int fd)
+{
+	struct pollfd p = {.fd = fd};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR) != 0;
+}
+
+// A socket whose peer, which nobody is, has refused what it sent.
+static int refused_socket(void)
+{
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(to);
+	int nobody = socket(AF_INET, SOCK_DGRAM, 0), fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	assert_int_equal(bind(nobody, (struct sockaddr *)&to, sizeof(to)), 0);
+	assert_int_equal(getsockname(nobody, (struct sockaddr *)&to, &size), 0);
+	close(nobody);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	assert_int_equal(send(fd, "?", 1, 0), 1);
+	while (!has_error(fd))
+		;
+	return fd;
+}
+
+// As that of an AF_PACKET socket when its interface was down: nobody else takes it, and no wait would be one any more.
+static void an_error_of_a_queues_socket_ends_no_waits(void)
+{
+	struct wake w;
+	int fd;
+
+	test_eal_init();
+	fd = refused_socket();
+	assert_int_equal(wake_init(&w), 0);
+	assert_true(wake_add_doorbell(&w));
+	assert_true(wake_add_queue(&w, 0, 0, fd));
+	wake_arm(&w);
+	assert_false(has_error(fd));
+	wake_disarm(&w);
+	wake_fini(&w);
+	close(fd);
+}
+
+TESTS(TEST(an_error_of_a_queues_socket_ends_no_waits))
