@@ -112,7 +112,7 @@ static bool take_hops(struct bytes hops, unsigned index, uint8_t family, struct 
 			&& (h.rtnh_flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) == 0) {
 			rest = bytes_of(hops.ptr + sizeof(h), h.rtnh_len - sizeof(h));
 			while (next_attribute(&rest, &type, &value)) {
-				if (type == RTA_VIA)
+				if (type == RTA_VIA || type == RTA_ENCAP_TYPE)
 					return false;
 				if (type == RTA_GATEWAY
 					&& !read_address(value, family, &out->gateway))
@@ -137,7 +137,8 @@ static void take_route(struct cursor *c, unsigned index, struct rtnl_message *ou
 	table = h.rtm_table;
 	if (!cursor_ok(c) || !is_known_family(h.rtm_family) || h.rtm_type != RTN_UNICAST
 		|| (h.rtm_flags & (RTM_F_CLONED | RTNH_F_DEAD | RTNH_F_LINKDOWN)) != 0
-		|| h.rtm_dst_len > (h.rtm_family == AF_INET ? 32 : 128) || h.rtm_src_len != 0)
+		|| h.rtm_dst_len > (h.rtm_family == AF_INET ? 32 : 128) || h.rtm_src_len != 0
+		|| h.rtm_tos != 0)
 		return;
 	if (h.rtm_family == AF_INET)
 		out->addr = ip_addr_of_v4(0);
@@ -154,7 +155,10 @@ static void take_route(struct cursor *c, unsigned index, struct rtnl_message *ou
 		case RTA_MULTIPATH:
 			leaves_here |= take_hops(value, index, h.rtm_family, out);
 			break;
-		case RTA_VIA: is_good = false; break; // IPv4 by way of an IPv6 neighbour
+		case RTA_VIA:        // IPv4 by way of an IPv6 neighbour
+		case RTA_ENCAP_TYPE: // into a tunnel
+			is_good = false;
+			break;
 		}
 	}
 	if (!is_good || !leaves_here || table != RT_TABLE_MAIN)

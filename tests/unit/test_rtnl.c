@@ -182,6 +182,42 @@ static void routes_of_others_are_passed_over(void)
 	}
 }
 
+// For packets with a type of service, which ours have not, or into a tunnel.
+static void routes_that_are_not_for_plain_packets_are_passed_over(void)
+{
+	struct rtmsg body = {.rtm_family = AF_INET,
+		.rtm_table = RT_TABLE_MAIN,
+		.rtm_type = RTN_UNICAST,
+		.rtm_tos = 0x10};
+	const uint16_t mpls = 1; // LWTUNNEL_ENCAP_MPLS
+	struct {
+		struct rtnexthop hop;
+		struct rtattr type;
+		uint16_t value[2];
+	} hop = {
+		{.rtnh_len = sizeof(hop),     .rtnh_ifindex = INDEX},
+		{.rta_len = 6,                           .rta_type = RTA_ENCAP_TYPE},
+                {mpls}
+        };
+
+	start();
+	begin(RTM_NEWROUTE, &body, sizeof(body));
+	attribute_u32(RTA_OIF, INDEX);
+	assert_int_equal(only().kind, RTNL_OTHER);
+
+	body.rtm_tos = 0;
+	start();
+	begin(RTM_NEWROUTE, &body, sizeof(body));
+	attribute_u32(RTA_OIF, INDEX);
+	attribute(RTA_ENCAP_TYPE, &mpls, sizeof(mpls));
+	assert_int_equal(only().kind, RTNL_OTHER);
+
+	start();
+	begin(RTM_NEWROUTE, &body, sizeof(body));
+	attribute(RTA_MULTIPATH, &hop, sizeof(hop));
+	assert_int_equal(only().kind, RTNL_OTHER);
+}
+
 static void a_link_is_told_of_by_its_index(void)
 {
 	struct ifinfomsg body = {.ifi_index = INDEX};
@@ -346,6 +382,7 @@ static void requests_name_what_they_ask_for(void)
 
 TESTS(TEST(an_address_is_the_local_one_not_the_peers), TEST(an_address_under_test_is_not_ours_yet),
 	TEST(a_default_route_has_no_destination), TEST(routes_of_others_are_passed_over),
+	TEST(routes_that_are_not_for_plain_packets_are_passed_over),
 	TEST(a_link_is_told_of_by_its_index),
 	TEST(a_route_that_replaces_another_is_news_whatever_it_is),
 	TEST(of_several_next_hops_ours_is_taken),
