@@ -80,8 +80,19 @@ static ssize_t read_datagram(int fd, uint8_t *buffer, int flags)
 
 // --- addresses and routes
 
-static void add_address(struct net_paths *paths, const struct rtnl_message *m)
+struct reading {
+	struct net_paths paths;
+	unsigned
+		n_preferred; // addresses, which go first: the stack looks for a source in their order
+	uint32_t metrics[NET_MAX_PATHS];
+	unsigned n_left_out;
+};
+
+static void add_address(struct reading *r, const struct rtnl_message *m)
 {
+	struct net_paths *paths = &r->paths;
+	unsigned at = paths->n_addresses;
+
 	// A link-local address says nothing to anybody beyond the link, and the peers we serve are.
 	if (!ip_addr_is_v4(&m->addr) && m->addr.b[0] == 0xfe && (m->addr.b[1] & 0xc0) == 0x80)
 		return;
@@ -89,8 +100,16 @@ static void add_address(struct net_paths *paths, const struct rtnl_message *m)
 		log_warning("more addresses than can be used on one interface");
 		return;
 	}
-	paths->addresses[paths->n_addresses] = m->addr;
-	paths->prefix_len[paths->n_addresses++] = m->prefix_len;
+	if (!m->deprecated) {
+		at = r->n_preferred++;
+		memmove(&paths->addresses[at + 1], &paths->addresses[at],
+			(paths->n_addresses - at) * sizeof(paths->addresses[0]));
+		memmove(&paths->prefix_len[at + 1], &paths->prefix_len[at],
+			paths->n_addresses - at);
+	}
+	paths->addresses[at] = m->addr;
+	paths->prefix_len[at] = m->prefix_len;
+	paths->n_addresses++;
 }
 
 static bool is_link_local_prefix(const struct rtnl_message *m)
@@ -98,12 +117,6 @@ static bool is_link_local_prefix(const struct rtnl_message *m)
 	return m->prefix_len >= 10 && !ip_addr_is_v4(&m->addr) && m->addr.b[0] == 0xfe
 		&& (m->addr.b[1] & 0xc0) == 0x80;
 }
-
-struct reading {
-	struct net_paths paths;
-	uint32_t metrics[NET_MAX_PATHS];
-	unsigned n_left_out;
-};
 
 // Of routes to the same prefix the one with the lowest metric is the kernel's choice.
 static void add_route(struct reading *r, const struct rtnl_message *m)
@@ -137,7 +150,7 @@ static void add_path(void *arg, const struct rtnl_message *m)
 	struct reading *r = arg;
 
 	if (m->kind == RTNL_ADDRESS)
-		add_address(&r->paths, m);
+		add_address(r, m);
 	else if (m->kind == RTNL_ROUTE)
 		add_route(r, m);
 }

@@ -94,6 +94,7 @@ static void take_address(struct cursor *c, unsigned index, struct rtnl_message *
 		|| (!out->gone && (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0))
 		return;
 	out->prefix_len = h.ifa_prefixlen;
+	out->deprecated = (flags & IFA_F_DEPRECATED) != 0;
 	out->kind = RTNL_ADDRESS;
 }
 

@@ -26,6 +26,7 @@ struct rtnl_message {
 	// address: ours; route: the prefix; neighbour: whose
 	struct ip_addr addr;
 	uint8_t prefix_len; // address: of its own family; route: of 128, IPv4 mapped
+	bool deprecated;    // address: nothing of our own begins there (RFC 4862, 5.5.4)
 	// route
 	struct ip_addr gateway; // all zero: none, the destination is the neighbour
 	struct ip_addr source;  // to be preferred; all zero: none

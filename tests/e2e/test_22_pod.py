@@ -455,6 +455,30 @@ def test_ip6_is_shared_too(pod, gateway, client):
     assert client.status(f"{HTTP_URL}/checkout") == 200
 
 
+def test_address_that_is_deprecated_is_served_but_no_source(pod, gateway, client):
+    """RFC 6724, rule 3: as an address that moves between gateways is, so that nothing of one's own begins there."""
+    deprecated = "fd77:1::253"
+    services = {**SERVICES, "inventory": [NEIGHBOUR6]}
+    with contextlib.ExitStack() as undo:
+        undo.enter_context(ip6_of_the_pod())
+        path, _ = undo.enter_context(gateway.editing("services.yaml"))
+        endpoint = undo.enter_context(netns.listen(f"{LAB}-client", (NEIGHBOUR6, 8080)))
+        run_in("gw", "ip", "addr", "add", f"{deprecated}/64", "dev", "ga", "nodad", "preferred_lft", "0")
+        undo.callback(run_in, "gw", "ip", "addr", "del", f"{deprecated}/64", "dev", "ga")
+        served = lambda: Client(gateway, deprecated).curl(f"{HTTP_URL}/checkout", check=False).returncode == 0
+        wait_for(served, "the address is followed")
+        path.write_text("---\n".join(shop.service_yaml(name, *addresses) for name, addresses in services.items()))
+        gateway.ctl("reload")
+        with client.connect() as s, s.makefile("rb") as stream:
+            s.sendall(b"GET /inventory HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+            upstream, source = endpoint.accept()
+            with upstream:
+                upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                assert Response(stream).status == 200
+        assert source[0] == GATEWAY6
+    assert client.status(f"{HTTP_URL}/inventory") == 200
+
+
 def test_program_of_somebody_else_is_left_alone(pod, gateway, client, tmp_path):
     gateway.stop()
     (tmp_path / "foreign.c").write_text(FOREIGN)

@@ -126,6 +126,23 @@ static void an_address_under_test_is_not_ours_yet(void)
 	assert_int_equal(only().kind, RTNL_ADDRESS);
 }
 
+static void a_deprecated_address_is_ours_and_marked(void)
+{
+	struct ifaddrmsg body = {.ifa_family = AF_INET6, .ifa_prefixlen = 64, .ifa_index = INDEX};
+	struct ip_addr a = address("fd00::5");
+	struct rtnl_message m;
+
+	for (uint32_t flags = 0; flags <= IFA_F_DEPRECATED; flags += IFA_F_DEPRECATED) {
+		start();
+		begin(RTM_NEWADDR, &body, sizeof(body));
+		attribute(IFA_ADDRESS, a.b, 16);
+		attribute_u32(IFA_FLAGS, IFA_F_PERMANENT | flags);
+		m = only();
+		assert_int_equal(m.kind, RTNL_ADDRESS);
+		assert_int_equal(m.deprecated, flags != 0);
+	}
+}
+
 static void a_default_route_has_no_destination(void)
 {
 	struct rtmsg body = {
@@ -381,7 +398,8 @@ static void requests_name_what_they_ask_for(void)
 }
 
 TESTS(TEST(an_address_is_the_local_one_not_the_peers), TEST(an_address_under_test_is_not_ours_yet),
-	TEST(a_default_route_has_no_destination), TEST(routes_of_others_are_passed_over),
+	TEST(a_deprecated_address_is_ours_and_marked), TEST(a_default_route_has_no_destination),
+	TEST(routes_of_others_are_passed_over),
 	TEST(routes_that_are_not_for_plain_packets_are_passed_over),
 	TEST(a_link_is_told_of_by_its_index),
 	TEST(a_route_that_replaces_another_is_news_whatever_it_is),
