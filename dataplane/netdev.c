@@ -112,7 +112,8 @@ bool netdev_has_link(unsigned index)
 	return has_link;
 }
 
-static int set_flag(const char *name, short flag)
+// Returns 1 if that changed it, 0, or a negative errno.
+static int set_flag(const char *name, short flag, bool on)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq r = {0};
@@ -121,9 +122,9 @@ static int set_flag(const char *name, short flag)
 	if (fd < 0)
 		return -errno;
 	result = ask(fd, name, SIOCGIFFLAGS, &r);
-	if (result == 0 && (r.ifr_flags & flag) == 0) {
-		r.ifr_flags = (short)(r.ifr_flags | flag);
-		result = ask(fd, name, SIOCSIFFLAGS, &r);
+	if (result == 0 && ((r.ifr_flags & flag) != 0) != on) {
+		r.ifr_flags = (short)(r.ifr_flags ^ flag);
+		result = ask(fd, name, SIOCSIFFLAGS, &r) == 0 ? 1 : -errno;
 	}
 	close(fd);
 	return result;
@@ -131,12 +132,18 @@ static int set_flag(const char *name, short flag)
 
 int netdev_set_up(const char *name)
 {
-	return set_flag(name, IFF_UP);
+	int result = set_flag(name, IFF_UP, true);
+
+	return result < 0 ? result : 0;
 }
 
-int netdev_set_all_groups(const char *name)
+int netdev_set_all_groups(unsigned index, bool on)
 {
-	return set_flag(name, IFF_ALLMULTI);
+	char name[IF_NAMESIZE];
+
+	if (if_indextoname(index, name) == NULL)
+		return -ENODEV;
+	return set_flag(name, IFF_ALLMULTI, on);
 }
 
 // The address of 'sa', if it is an IP address.

@@ -24,8 +24,8 @@ int netdev_read(const char *name, struct netdev *out);
 int netdev_set_up(const char *name);
 // True if the interface is there, up, and has a carrier.
 bool netdev_has_link(unsigned index);
-// Lets frames to every group in.
-int netdev_set_all_groups(const char *name);
+// Lets frames to every group in, or no longer. Returns 1 if that was not so before, 0, or a negative errno.
+int netdev_set_all_groups(unsigned index, bool on);
 
 // True if the kernel has the address on any interface.
 bool netdev_kernel_owns(const struct ip_addr *address);

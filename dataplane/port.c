@@ -437,14 +437,15 @@ static bool has_ip6(const struct port_config *config)
 
 // IPv6 neighbours ask a group, and a NIC's filter may not let it in. Devices without a filter say that they
 // cannot switch it off.
-static void receive_groups(const struct port *p, const struct port_config *config)
+static void receive_groups(struct port *p, const struct port_config *config)
 {
 	int result = rte_eth_allmulticast_enable(p->id);
 
 	if (result == 0 || !sits_on_kernel_interface(config))
 		return;
-	result = netdev_set_all_groups(config->device);
-	if (result != 0)
+	result = netdev_set_all_groups(p->interface_index, true);
+	p->lets_groups_in = result == 1;
+	if (result < 0)
 		log_warning("multicast may not come in, and IPv6 neighbours not find us port=%s "
 			    "error=%s",
 			p->name, strerror(-result));
@@ -532,6 +533,9 @@ void port_close(struct port *p)
 		if (info.device != NULL)
 			rte_dev_remove(info.device);
 	}
+	if (p->lets_groups_in)
+		netdev_set_all_groups(p->interface_index, false);
+	p->lets_groups_in = false;
 	p->is_open = false;
 	port_rss_fini(&p->rss);
 	xdp_share_fini(&p->share);

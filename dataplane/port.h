@@ -32,6 +32,7 @@ struct port {
 	char device_name[64];
 	bool shared;              // addresses, routes and neighbours are the kernel's
 	unsigned interface_index; // of the kernel's interface below; 0: none
+	bool lets_groups_in;      // it does because of us
 	int claim_fd;             // xdp_claim()
 	struct xdp_share share;
 	struct kernel_net *kernel; // of a shared port, see shared_ports.h

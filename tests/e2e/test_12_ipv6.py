@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY6, HTTPS_URL, LAB, Client, Response, ping
+from tests.e2e.conftest import GATEWAY6, HTTPS_URL, LAB, Client, Response, ping, run_in
 from tests.e2e.wire import mac_of
 from tests.lab import netns, service
 from tests.lab.service import pattern
@@ -138,3 +138,13 @@ def test_a_request_over_a_plain_socket(gateway, client6):
     with client6.connect() as s, s.makefile("rb") as stream:
         s.sendall(b"GET /checkout/bytes/100000 HTTP/1.1\r\nhost: shop.example\r\n\r\n")
         assert Response(stream).body == pattern(0, 100_000)
+
+
+def test_interface_takes_every_group_no_longer_than_the_gateway_runs(gateway):
+    def takes_every_group():
+        (link,) = json.loads(run_in("gw", "ip", "-j", "link", "show", "ga"))
+        return "ALLMULTI" in link["flags"]
+
+    assert takes_every_group()
+    assert gateway.stop() == 0
+    assert not takes_every_group()
