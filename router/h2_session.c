@@ -7,15 +7,18 @@
 
 // What of a stream is given to nghttp2 in one event, so that one connection does not have the
 // worker to itself: bytes, and frames, since small ones cost more than their bytes.
-#define READ_MAX        65536u
-#define READ_FRAMES_MAX 256u
-#define READ_PIECE      4096u // so many bytes between looks at the number of frames
+#define READ_MAX         65536u
+#define READ_FRAMES_MAX  32u
+// So many bytes between looks at the number of frames: fewer where frames are small.
+#define READ_PIECE       4096u
+#define READ_SMALL_PIECE 512u
+#define SMALL_FRAMES     4u // of a small piece
 // What nghttp2 may hold for a session: 17 KB at rest, plus 100 streams, plus heads being sent.
-#define MEMORY_MAX      (512u * 1024u)
+#define MEMORY_MAX       (512u * 1024u)
 // What of it is kept for frames that cannot be declined: answers to the peer's, ends of streams.
-#define MEMORY_RESERVE  (64u * 1024u)
+#define MEMORY_RESERVE   (64u * 1024u)
 // The part of the pool of chunks that one connection's received bodies may fill.
-#define WINDOW_SHARE    16u
+#define WINDOW_SHARE     16u
 
 static void die(struct h2_session *h)
 {
@@ -81,17 +84,18 @@ static void give_up(struct h2_session *h, int error)
 
 static void receive_frames(struct h2_session *h, size_t max)
 {
-	size_t done = 0;
+	size_t done = 0, piece = READ_SMALL_PIECE;
 
 	h->n_frames = 0;
 	while (!h->dead && done < max && (h->io_closed || h->n_frames < READ_FRAMES_MAX)) {
 		struct bytes b = stream_peek(h->io);
+		uint32_t before = h->n_frames;
 		ssize_t n;
 
 		if (b.len == 0)
 			break;
-		if (b.len > READ_PIECE)
-			b.len = READ_PIECE;
+		if (b.len > piece)
+			b.len = piece;
 		if (b.len > max - done)
 			b.len = max - done;
 		n = nghttp2_session_mem_recv(h->ng, b.ptr, b.len);
@@ -101,6 +105,7 @@ static void receive_frames(struct h2_session *h, size_t max)
 		}
 		stream_consume(h->io, (size_t)n);
 		done += (size_t)n;
+		piece = h->n_frames - before < SMALL_FRAMES ? READ_PIECE : READ_SMALL_PIECE;
 	}
 	if (!h->dead && stream_readable(h->io) > 0)
 		stream_want_read(h->io);
