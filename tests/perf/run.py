@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """The same load through pollgate, nginx and HAProxy, in the same lab, one after the other.
 
-The gateway under test has the last core for itself; load generator and services share the others. For the kernel's peers
-the packet work of both gateway interfaces is steered to that core too (RPS). With so few cores the load generator is
+The gateway under test has the last core for itself; load generator and services share the others, and receive there (RPS). For the
+kernel's peers the packet work of both gateway interfaces is steered to the gateway's core. With so few cores the load generator is
 often the limit, so two numbers are printed: requests a second as seen by the client, and requests a core-second, which is
 what the gateway would do if the rest of the lab were free: requests divided by the time its core was busy. For pollgate
 that time is its own count of busy cycles, system calls included; for the others it is the core's non-idle time.
@@ -48,6 +48,12 @@ def spawn(namespace, cores, log, *command):
         return subprocess.Popen(
             command, stdout=log, stderr=log, preexec_fn=lambda: os.sched_setaffinity(0, cores)
         )
+
+
+def receive_on(namespace, device, cores):
+    """Where the kernel does the packet work of a device. (The namespace's own /sys shows its devices.)"""
+    mask = f"{sum(1 << c for c in cores):x}"
+    script("lab", "exec", namespace, "sh", "-c", f"echo {mask} > /sys/class/net/{device}/queues/rx-0/rps_cpus")
 
 
 def wait_for(condition, what, bound=30):
@@ -126,9 +132,7 @@ class Kernel:
     def start(self):
         for device, address in (("ga", f"{GATEWAY}/24"), ("gb", "10.77.2.254/24")):
             run("gw", "ip", "addr", "add", address, "dev", device, check=True)
-            # The namespace's own /sys shows its devices.
-            mask = f"{1 << self.core:x}"
-            script("lab", "exec", "gw", "sh", "-c", f"echo {mask} > /sys/class/net/{device}/queues/rx-0/rps_cpus")
+            receive_on("gw", device, {self.core})
         self.log = open(self.run_dir / f"{self.name}.log", "wb")
         self.process = spawn("gw", {self.core}, self.log, *self.command())
         wait_for(lambda: answers("client", f"http://{GATEWAY}:{HTTP}/checkout"), f"{self.name} answers")
@@ -301,6 +305,9 @@ def main():
     backend = None
     script("lab", "up")
     try:
+        # What arrives at clients and services is not the work of the gateway's core, whoever sends it.
+        receive_on("client", "ca", rest)
+        receive_on("svc", "sb", rest)
         shop.write(run_dir / "config", core)
         handshakes.ca = run_dir / "config/ca.crt"
         (run_dir / "files").mkdir()
