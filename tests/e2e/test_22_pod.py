@@ -26,6 +26,7 @@ from tests.e2e.conftest import (
     HTTPS_URL,
     HTTP_URL,
     LAB,
+    WORKERS,
     Client,
     Response,
     ping,
@@ -575,9 +576,9 @@ def test_interface_with_more_queues_than_workers_is_refused(pod, gateway):
         return queue
 
     with netns.inside(f"{LAB}-gw"):
-        queues = [open_queue(), open_queue()]
+        queues = [open_queue() for _ in range(WORKERS + 1)]
     try:
-        told = 'port "pod": interface "wide" has 2 receive queues for 1 workers, and traffic of the others would be lost'
+        told = f'port "pod": interface "wide" has {len(queues)} receive queues for {WORKERS} workers, and traffic of the others would be lost'
         assert told in run_with_own(gateway, "wide")
     finally:
         for queue in queues:
