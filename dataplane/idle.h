@@ -18,7 +18,6 @@
 #define IDLE_SLEEP_AFTER_US 100u
 #define IDLE_SLEEP_MIN_US   20u
 #define IDLE_SLEEP_MAX_US   200u
-#define IDLE_WAIT_MIN_US    1000u // the kernel counts waits in milliseconds
 #define IDLE_WAIT_MAX_US    100000u
 
 enum idle_rung {

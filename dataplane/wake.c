@@ -6,21 +6,33 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
-#define MAX_EVENTS (WAKE_MAX_PORTS + 1)
+#define MAX_EVENTS (WAKE_MAX_PORTS + 2)
 
 int wake_init(struct wake *w)
 {
-	*w = (struct wake){.doorbell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
-	return w->doorbell >= 0 ? 0 : -errno;
+	int error;
+
+	*w = (struct wake){
+		.doorbell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+		.clock = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
+	};
+	if (w->doorbell >= 0 && w->clock >= 0)
+		return 0;
+	error = -errno;
+	wake_fini(w);
+	return error;
 }
 
 void wake_fini(struct wake *w)
 {
 	if (w->doorbell >= 0)
 		close(w->doorbell);
-	w->doorbell = -1;
+	if (w->clock >= 0)
+		close(w->clock);
+	w->doorbell = w->clock = -1;
 }
 
 // DPDK keeps the event by reference, so it lives as long as the thread.
@@ -42,7 +54,7 @@ static bool add_descriptor(int fd)
 
 bool wake_add_doorbell(struct wake *w)
 {
-	return add_descriptor(w->doorbell);
+	return add_descriptor(w->doorbell) && add_descriptor(w->clock);
 }
 
 bool wake_add_queue(struct wake *w, uint16_t port_id, uint16_t queue, int fd)
@@ -103,15 +115,27 @@ void wake_disarm(struct wake *w)
 	switch_interrupts(w, false);
 }
 
+// So that it does not end the next wait.
+static void empty(int fd)
+{
+	uint64_t n;
+
+	if (read(fd, &n, sizeof(n)) < 0)
+		return; // there is nothing in it
+}
+
 void wake_wait(struct wake *w, uint64_t most_us)
 {
 	struct rte_epoll_event events[MAX_EVENTS];
-	uint64_t rings;
+	const struct itimerspec at = {.it_value.tv_nsec = (long)(most_us * 1000)};
 
-	rte_epoll_wait(RTE_EPOLL_PER_THREAD, events, MAX_EVENTS, (int)(most_us / 1000));
+	// epoll counts in milliseconds.
+	if (most_us < WAKE_CLOCK_US)
+		timerfd_settime(w->clock, 0, &at, NULL);
+	rte_epoll_wait(RTE_EPOLL_PER_THREAD, events, MAX_EVENTS, (int)((most_us + 999) / 1000));
 	wake_disarm(w);
-	if (read(w->doorbell, &rings, sizeof(rings)) < 0)
-		return; // nobody rang
+	empty(w->doorbell);
+	empty(w->clock);
 }
 
 void wake_ring(struct wake *w)

@@ -23,6 +23,7 @@ struct wake_queue {
 struct wake {
 	// set before the worker starts
 	int doorbell; // eventfd
+	int clock;    // timerfd: ends short waits
 
 	// of the worker
 	bool complete; // every queue of the worker can end a wait
@@ -46,7 +47,9 @@ bool wake_add_queue(struct wake *w, uint16_t port_id, uint16_t queue, int fd);
 void wake_arm(struct wake *w);
 void wake_disarm(struct wake *w);
 
-// Waits and disarms. 'most_us' is rounded down to milliseconds.
+#define WAKE_CLOCK_US 10000u // waits that are exact; longer ones are rounded up to milliseconds
+
+// Waits and disarms.
 void wake_wait(struct wake *w, uint64_t most_us);
 
 // After something was put where the worker will find it. A system call only if the worker is asleep.

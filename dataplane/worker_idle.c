@@ -45,7 +45,7 @@ static void sleep_for(struct worker_idle *i, uint64_t us)
 {
 	const struct timespec t = {.tv_nsec = (long)(us * 1000)};
 
-	if (!i->wake.complete || us < IDLE_WAIT_MIN_US) {
+	if (!i->wake.complete) {
 		stat_inc(&i->stats->sleeps);
 		nanosleep(&t, NULL);
 	} else if (!i->wake.armed) {
@@ -61,7 +61,8 @@ void worker_idle_sleep(struct worker_idle *i, uint64_t now_us, uint64_t deadline
 {
 	uint64_t us = idle_sleep_us(&i->ladder, now_us, deadline_us, i->wake.complete);
 
-	if (us > 0)
+	// A frame can end it, so there is no need to begin with short ones; but what is due at once is polled for.
+	if (us > 0 && (!i->wake.complete || us >= IDLE_SLEEP_MIN_US))
 		sleep_for(i, us);
 }
 
