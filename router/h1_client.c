@@ -137,6 +137,7 @@ void h1_client_on_event(struct upstream_conn *c, unsigned events, uint64_t now_u
 	(void)now_us;
 	if (events & STREAM_CLOSED)
 		c->io_closed = true;
+	h1_reader_turn(&c->reader, c->io_closed);
 	if (!c->io_closed && events & STREAM_WRITABLE)
 		h1_writer_flush(&c->writer, c->io, c->worker);
 	if (!c->head_read && events & (STREAM_READABLE | STREAM_CLOSED) && !x->upstream_failed)

@@ -11,7 +11,7 @@
 void h1_reader_start(struct h1_reader *r, enum h1_kind kind)
 {
 	assert(r->partial == NULL && r->trailers == NULL);
-	*r = (struct h1_reader){0};
+	*r = (struct h1_reader){.chunks_left = r->chunks_left};
 	h1_scan_init(&r->scan, kind);
 }
 
@@ -158,6 +158,13 @@ static enum h1_read read_trailers(struct h1_reader *r, struct stream *s, struct 
 	return H1_READ_END;
 }
 
+#define CHUNKS_A_TURN 64u
+
+void h1_reader_turn(struct h1_reader *r, bool last)
+{
+	r->chunks_left = last ? UINT32_MAX : CHUNKS_A_TURN;
+}
+
 static enum h1_read peek_chunked(struct h1_reader *r, struct stream *s, struct router_worker *w,
 	struct arena *a, const struct h1_limits *limits, struct bytes *data)
 {
@@ -168,6 +175,10 @@ static enum h1_read peek_chunked(struct h1_reader *r, struct stream *s, struct r
 
 		if (b.len == 0)
 			return stream_read_ended(s) ? H1_READ_TRUNCATED : H1_READ_WAIT;
+		if (r->chunks_left == 0) {
+			stream_want_read(s);
+			return H1_READ_WAIT;
+		}
 		result = h1_chunked_read(&r->chunked, b, &used, &run);
 		if (result == H1_ERROR) {
 			r->error = r->chunked.error;
@@ -175,6 +186,7 @@ static enum h1_read peek_chunked(struct h1_reader *r, struct stream *s, struct r
 		}
 		if (run.len > 0) {
 			before = (size_t)(run.ptr - b.ptr);
+			r->chunks_left--;
 			r->run = run.len;
 			r->tail = used - before - run.len;
 			r->wire += before;

@@ -21,13 +21,18 @@ struct h1_reader {
 	uint8_t kind; // enum h1_body
 	bool in_trailers;
 	bool ended;
-	uint64_t left; // of a body with a length
-	size_t run;    // decoded bytes at the front of the stream, not consumed
-	size_t tail;   // framing behind them, to be consumed with their last byte
+	uint64_t left;        // of a body with a length
+	uint32_t chunks_left; // in this turn
+	size_t run;           // decoded bytes at the front of the stream, not consumed
+	size_t tail;          // framing behind them, to be consumed with their last byte
 	struct http_fields *trailers;
 	const struct h1_error *error; // set with H1_ERROR; NULL: out of memory
 	uint64_t wire;                // bytes taken off the stream for this message
 };
+
+// The stream has an event: chunks may be read again. Small ones cost more than their bytes, so that one connection would have the
+// worker to itself; what is left is asked for by READABLE. Once the stream is closed ('last') all is read.
+void h1_reader_turn(struct h1_reader *r, bool last);
 
 // Starts with the next message.
 void h1_reader_start(struct h1_reader *r, enum h1_kind kind);

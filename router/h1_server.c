@@ -170,6 +170,7 @@ void h1_server_head_timeout(struct downstream *c, uint64_t now_us)
 
 void h1_server_on_event(struct downstream *c, unsigned events)
 {
+	h1_reader_turn(&c->reader, c->io_closed);
 	if (events & STREAM_WRITABLE)
 		h1_writer_flush(&c->writer, c->io, c->worker);
 	update_wire(c);

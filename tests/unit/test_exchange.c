@@ -198,6 +198,40 @@ static void connection_close_is_honoured_and_what_follows_ignored(void)
 	rig_done(&r);
 }
 
+// One connection's small chunks are not read in one turn, whoever sends them; and all of them arrive.
+static void small_chunks_share_the_worker(void)
+{
+	struct rig *r = rig_new();
+	unsigned c, turns = 0;
+	size_t left, n = 1000;
+
+	rig_start(r);
+	c = rig_client(r);
+	rig_client_says(r, c, "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
+	rig_upstream_got(r, 0);
+	for (size_t i = 0; i < n; i++)
+		rig_put(rig_client_stream(r, c), "1\r\nx\r\n");
+	rig_put(rig_client_stream(r, c), "0\r\n\r\n");
+	fake_pair_step(r->clients[c], r->now_us);
+	left = stream_readable(fake_pair_end(r->clients[c], 0));
+	assert_in_range(left, 6 * (n - 70), 6 * (n - 1));
+	while (stream_readable(fake_pair_end(r->clients[c], 0)) > 0 && turns++ < n)
+		fake_pair_step(r->clients[c], r->now_us);
+	assert_in_range(turns, n / 64 - 1, n / 32);
+	rig_pump(r);
+	assert_int_equal(strlen(rig_upstream_got(r, 0)), 6 * n + 5);
+
+	for (size_t i = 0; i < n; i++)
+		rig_put(rig_upstream_stream(r, 0),
+			i > 0 ? "1\r\ny\r\n"
+			      : "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\ny\r\n");
+	rig_upstream_says(r, 0, "0\r\n\r\n");
+	rig_assert_has(rig_client_got(r, c), "1\r\ny\r\n0\r\n\r\n");
+	rig_assert_log(r, "200 - via_upstream 1000 1000");
+	rig_assert_quiet(r);
+	rig_done(&r);
+}
+
 static void expect_is_forwarded_and_100_relayed(void)
 {
 	struct rig *r = rig_new();
@@ -588,7 +622,7 @@ TESTS(TEST(get_goes_through_and_both_connections_stay),
 	TEST(a_thousand_pipelined_local_answers_are_no_recursion),
 	TEST(half_closing_client_still_gets_its_answer),
 	TEST(connection_close_is_honoured_and_what_follows_ignored),
-	TEST(expect_is_forwarded_and_100_relayed),
+	TEST(small_chunks_share_the_worker), TEST(expect_is_forwarded_and_100_relayed),
 	TEST(final_answer_instead_of_100_closes_the_connection),
 	TEST(early_answer_is_delivered_while_the_upload_is_blocked),
 	TEST(slow_reader_stalls_only_itself), TEST(heads_larger_than_a_chunk_pass),
