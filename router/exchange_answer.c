@@ -18,7 +18,7 @@ static bool response_is_bare(struct exchange *x)
 static bool frame_response(struct exchange *x)
 {
 	struct http_head *h = &x->response;
-	bool bodyless = x->is_head || h->status == 204 || h->status == 304;
+	bool bodyless = x->is_head || http_status_is_bodyless(h->status);
 
 	h->version = exchange_answer_version(x);
 	h->chunked = !bodyless && h->content_length < 0 && h->version != HTTP_1_0;

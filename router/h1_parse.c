@@ -522,8 +522,7 @@ enum h1_body h1_response_body(const struct http_head *response, struct bytes req
 {
 	bool successful = response->status >= 200 && response->status <= 299;
 
-	if (response->status < 200 || response->status == 204 || response->status == 304
-		|| bytes_equal(request_method, BYTES("HEAD"))
+	if (http_status_is_bodyless(response->status) || bytes_equal(request_method, BYTES("HEAD"))
 		|| (successful && bytes_equal(request_method, BYTES("CONNECT"))))
 		return H1_BODY_NONE;
 	if (response->chunked)

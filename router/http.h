@@ -90,6 +90,12 @@ struct http_head {
 	bool upgrade;           // has Connection: upgrade and an Upgrade field
 };
 
+// True if an answer with that status has no body, whatever its fields say (RFC 9110, 6.4.1).
+static inline bool http_status_is_bodyless(unsigned status)
+{
+	return status < 200 || status == 204 || status == 304;
+}
+
 // Returns HTTP_FIELD_OTHER for a name nobody asks for. 'name' is lower case.
 enum http_field_id http_field_id(struct bytes name);
 

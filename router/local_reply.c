@@ -146,7 +146,7 @@ enum step exchange_reply(struct exchange *x, const struct local_reply *reply, ui
 		stat_inc(&stats->upstream_rq_xx[reply->status / 100]);
 		stat_inc(&stats->upstream_rq_code[reply->status]);
 	}
-	if (x->is_head || h->status == 204 || h->status == 304)
+	if (x->is_head || http_status_is_bodyless(h->status))
 		x->reply_body.len = 0;
 	exchange_set_state(x, EXCHANGE_REPLY);
 	x->response_started = true;
