@@ -112,7 +112,9 @@ static void add_certificate(struct translation *t, const struct node *at,
 	}
 	to->certificates[to->n_certificates] = *c;
 	to->certificates[to->n_certificates++].not_after_s = not_after;
-	if (!tls_certificates_fit(to->certificates, to->n_certificates, error))
+	// Alone it was tried above.
+	if (to->n_certificates > 1
+		&& !tls_certificates_fit(to->certificates, to->n_certificates, error))
 		tree_error(t->d, at, "unusable certificate: %s; expected one RSA and one ECDSA",
 			error);
 }
