@@ -167,7 +167,7 @@ static const struct service_entry *find_hidden(const struct translation *t, cons
 static void say_unknown_host(struct translation *t, const struct destination *d, const char *host)
 {
 	const struct service_entry *hidden = find_hidden(t, host);
-	const char *best = suggest_backend(t, host, d->host);
+	const char *best;
 
 	if (hidden != NULL) {
 		tree_field_error(t->d, d->node, "host",
@@ -175,7 +175,7 @@ static void say_unknown_host(struct translation *t, const struct destination *d,
 			hidden->document.namespace, hidden->document.name, t->appliance->namespace);
 		return;
 	}
-
+	best = suggest_backend(t, host, d->host);
 	// The likely mistake: a dot makes a name complete, so it is never looked up in a namespace.
 	if (strchr(d->host, '.') != NULL
 		&& backend_find(t, region_printf(t->work, "%s.svc." CLUSTER_DOMAIN, host)) != NULL)

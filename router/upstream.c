@@ -341,7 +341,7 @@ void upstream_cancel(struct router_worker *w, struct exchange *x)
 	dequeue(w, x);
 }
 
-// Likewise, and there may not be another one.
+// True if attempts wait, 'c' is idle and for none of them, and there may not be another connection.
 static bool is_in_the_way(const struct upstream_conn *c)
 {
 	return c->n_active == 0 && is_of_no_use(c)
