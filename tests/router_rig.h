@@ -217,6 +217,17 @@ RIG_UNUSED static struct snapshot *rig_snapshot(struct rig *r, const struct snap
 	return s;
 }
 
+// Before rig_start(): the first failure ejects an endpoint, be it the only one, for a second.
+RIG_UNUSED static void rig_eject_at_once(struct rig *r)
+{
+	r->cluster.outlier = (struct outlier_config){.enabled = true,
+		.consecutive_5xx = 1,
+		.interval_us = 1000000,
+		.base_ejection_us = 1000000,
+		.max_ejection_us = 1000000,
+		.max_ejection_percent = 100};
+}
+
 RIG_UNUSED static void rig_start(struct rig *r)
 {
 	const struct listener_config *failed;

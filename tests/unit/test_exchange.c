@@ -499,12 +499,7 @@ static void a_head_that_cannot_be_written_takes_its_body_with_it(void)
 	unsigned c;
 
 	r->route.rewrite = (struct rewrite_config){.path = "/a b"};
-	r->cluster.outlier = (struct outlier_config){.enabled = true,
-		.consecutive_5xx = 1,
-		.interval_us = 1000000,
-		.base_ejection_us = 1000000,
-		.max_ejection_us = 1000000,
-		.max_ejection_percent = 100};
+	rig_eject_at_once(r);
 	rig_start(r);
 	c = rig_client(r);
 	rig_client_says(r, c,

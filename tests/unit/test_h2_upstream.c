@@ -393,12 +393,7 @@ static void no_memory_for_the_connection_is_503_om(void)
 		unsigned n = 0, c;
 
 		r->connect = RIG_HANGS;
-		r->cluster.outlier = (struct outlier_config){.enabled = true,
-			.consecutive_5xx = 1,
-			.interval_us = 1000000,
-			.base_ejection_us = 1000000,
-			.max_ejection_us = 1000000,
-			.max_ejection_percent = 100};
+		rig_eject_at_once(r);
 		r->route.retry = (struct retry_config){.attempts = 2, .on = RETRY_5XX};
 		rig_start(r);
 		c = rig_client(r);

@@ -95,12 +95,7 @@ static void overflow_is_not_retried_and_not_held_against_the_endpoint(void)
 	unsigned c;
 
 	r->cluster.max_pending_requests = 0;
-	r->cluster.outlier = (struct outlier_config){.enabled = true,
-		.consecutive_5xx = 1,
-		.interval_us = 1000000,
-		.base_ejection_us = 1000000,
-		.max_ejection_us = 1000000,
-		.max_ejection_percent = 100};
+	rig_eject_at_once(r);
 	r->route.retry = (struct retry_config){.attempts = 2, .on = RETRY_5XX};
 	rig_start(r);
 	c = client_asks(r, GET);
@@ -115,12 +110,7 @@ static void failures_eject_the_endpoint_at_once(void)
 	struct rig *r = rig_new();
 
 	r->cluster.n_endpoints = 2;
-	r->cluster.outlier = (struct outlier_config){.enabled = true,
-		.consecutive_5xx = 1,
-		.interval_us = 1000000,
-		.base_ejection_us = 1000000,
-		.max_ejection_us = 1000000,
-		.max_ejection_percent = 100};
+	rig_eject_at_once(r);
 	rig_start(r);
 	client_asks(r, GET);
 	rig_upstream_says(r, 0, "HTTP/1.1 500 x\r\ncontent-length: 0\r\n\r\n");
