@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import LAB, wait_for
+from tests.e2e.conftest import LAB, cores_of_workers, wait_for
 from tests.lab import h1_cases
 from tests.lab.oracle import Cut, Message, Oracle, Tape, read, read_all
 
@@ -41,6 +41,8 @@ def oracle(lab):
 @pytest.fixture(scope="module")
 def shared_gateway(oracle, new_shared_gateway):
     return new_shared_gateway(
+        # One worker, on which the probe is behind the case.
+        cores_of_workers(1),
         # The limits under which the table was written.
         spec="  http: {maxHeadBytes: 4096, maxFields: 20}\n",
         replace={
