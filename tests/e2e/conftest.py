@@ -114,6 +114,7 @@ class Gateway:
         if Gateway.running is not None:
             assert Gateway.running.stop() == 0, Gateway.running.output()[-4000:]
         Gateway.running = self
+        self.lines_before = len(self.access_log())
         self.log = open(self.run_dir / "pollgate.log", "ab")
         self.process = subprocess.Popen(
             ["ip", "netns", "exec", f"{LAB}-gw", *self.wrap, BUILD / "pollgate", "run", "--config", self.config],
@@ -161,22 +162,29 @@ class Gateway:
 
     def access_log(self):
         path = self.run_dir / "access.log"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        if not path.exists():
+            return []
+        # The last line may be half written.
+        return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
-    def logged(self, path=None, after=0):
-        """Waits for a line of the access log about 'path', or any, behind the first 'after' ones; returns the newest."""
+    def logged(self, path, after=0):
+        """Waits for a line of the access log about 'path' behind the first 'after' ones; returns the newest."""
 
         def newest():
-            return next((e for e in reversed(self.access_log()[after:]) if path is None or e["path"] == path), None)
+            return next((e for e in reversed(self.access_log()[after:]) if e["path"] == path), None)
 
-        return wait_for(newest, f"a line in the access log about {path or 'anything'}")
+        return wait_for(newest, f"a line in the access log about {path}")
 
     def memory_kib(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
 
     def is_quiet(self):
-        return self.metrics().sum("pollgate_exchanges_active") == 0
+        """No exchange is left, and the lines of those that were are in the access log."""
+        if self.metrics().sum("pollgate_exchanges_active") != 0:
+            return False
+        lines = self.metrics().sum("pollgate_access_log_lines_total")
+        return len(self.access_log()) - self.lines_before == lines
 
     def is_serving(self):
         answer = self.ctl("status", check=False)

@@ -107,7 +107,7 @@ def test_addresses_are_written_as_ipv6(gateway, client6):
     before = len(gateway.access_log())
     seen = json.loads(client6.curl(f"{HTTPS_URL}/checkout/headers").stdout)["headers"]
     assert dict((k.lower(), v) for k, v in seen)["x-forwarded-for"] == CLIENT6
-    line = gateway.logged(after=before)
+    line = gateway.logged("/checkout/headers", before)
     assert line["from"].startswith(f"[{CLIENT6}]:")
     assert line["xff"] == CLIENT6
     assert line["host"] in ("[fd77:2::11]:8080", "[fd77:2::12]:8080")
