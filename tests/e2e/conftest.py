@@ -114,7 +114,7 @@ class Gateway:
         if Gateway.running is not None:
             assert Gateway.running.stop() == 0, Gateway.running.output()[-4000:]
         Gateway.running = self
-        self.lines_before = len(self.access_log())
+        self.lines_before = len(self.access_log_lines())
         self.log = open(self.run_dir / "pollgate.log", "ab")
         self.process = subprocess.Popen(
             ["ip", "netns", "exec", f"{LAB}-gw", *self.wrap, BUILD / "pollgate", "run", "--config", self.config],
@@ -160,12 +160,13 @@ class Gateway:
         url = "http://127.0.0.1:15090/stats/prometheus"
         return Metrics(run_in("gw", "curl", "-sS", "--fail", "--max-time", "30", url))
 
-    def access_log(self):
+    def access_log_lines(self):
         path = self.run_dir / "access.log"
-        if not path.exists():
-            return []
-        # The last line may be half written.
-        return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        text = path.read_text() if path.exists() else ""
+        return text[: text.rfind("\n") + 1].splitlines()  # the last line may be half written
+
+    def access_log(self):
+        return [json.loads(line) for line in self.access_log_lines()]
 
     def logged(self, path, after=0):
         """Waits for a line of the access log about 'path' behind the first 'after' ones; returns the newest."""
@@ -184,7 +185,7 @@ class Gateway:
         if self.metrics().sum("pollgate_exchanges_active") != 0:
             return False
         lines = self.metrics().sum("pollgate_access_log_lines_total")
-        return len(self.access_log()) - self.lines_before == lines
+        return len(self.access_log_lines()) - self.lines_before == lines
 
     def is_serving(self):
         answer = self.ctl("status", check=False)

@@ -102,9 +102,8 @@ def test_weights_divide_the_requests(client, services):
 
 def test_istios_own_log_line(gateway, client, services):
     client.curl(f"{HTTP_URL}/logged?x=1", "-A", "tester")
-    path = gateway.run_dir / "access.log"
     line = wait_for(
-        lambda: next((l for l in path.read_text().splitlines() if "/logged" in l), None), "the request is logged"
+        lambda: next((l for l in gateway.access_log_lines() if "/logged" in l), None), "the request is logged"
     )
     assert re.fullmatch(
         r'\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\] "GET /logged\?x=1 HTTP/1\.1" 200 - via_upstream - "-" 0 11 \d+ \d+ '
