@@ -408,6 +408,7 @@ bool dataplane_port_status(const struct dataplane *d, unsigned index, struct por
 		// These drivers say that the link is up, whatever the interface has.
 		.link_up = p->interface_index != 0 ? netdev_has_link(p->interface_index)
 						   : link.link_status == RTE_ETH_LINK_UP,
+		.n_link_changes = p->n_link_changes,
 		.checksum = port_csum_name(p->csum),
 		.rx_packets = stats.ipackets,
 		.rx_bytes = stats.ibytes,

@@ -84,6 +84,7 @@ struct port_status {
 	uint16_t mtu;
 	uint16_t n_queues;
 	bool link_up;
+	uint64_t n_link_changes;              // of the MAC or the MTU that were followed
 	const char *checksum;                 // "accept-partial"
 	char offloads[PORT_STATUS_TEXT_SIZE]; // "rx-checksum tcp-checksum tso"; "none"
 	char steering[PORT_STATUS_TEXT_SIZE]; // "rss verified"; "software: one worker"

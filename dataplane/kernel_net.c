@@ -20,11 +20,11 @@
 
 LOG_MODULE("kernel-net")
 
-#define WANTED         256u       // neighbours asked for at once
-#define NEIGHBOURS     64u        // handed to the workers together
-#define READ_SIZE      (32 << 10) // what the kernel puts into one datagram at most
-#define EVENTS_A_RUN   64u        // datagrams, so that a storm of events leaves time for the rest
-#define DUMP_TIMEOUT_S 1
+#define WANTED        256u       // neighbours asked for at once
+#define NEIGHBOURS    64u        // handed to the workers together
+#define READ_SIZE     (32 << 10) // what the kernel puts into one datagram at most
+#define EVENTS_A_RUN  64u        // datagrams, so that a storm of events leaves time for the rest
+#define ASK_TIMEOUT_S 1
 
 struct kernel_net {
 	// set at creation
@@ -78,7 +78,7 @@ static ssize_t read_datagram(int fd, uint8_t *buffer, int flags)
 	return errno == EAGAIN && (flags & MSG_DONTWAIT) != 0 ? 0 : -errno;
 }
 
-// --- addresses and routes
+// --- the interface, addresses and routes
 
 struct reading {
 	struct net_paths paths;
@@ -145,24 +145,31 @@ static void add_route(struct reading *r, const struct rtnl_message *m)
 	r->paths.paths[at].source = m->source;
 }
 
+static void add_link(struct reading *r, const struct rtnl_message *m)
+{
+	if (m->has_mac)
+		memcpy(r->paths.mac, m->mac, sizeof(r->paths.mac));
+	r->paths.mtu = m->mtu < UINT16_MAX ? (uint16_t)m->mtu : UINT16_MAX;
+}
+
 static void add_path(void *arg, const struct rtnl_message *m)
 {
 	struct reading *r = arg;
 
-	if (m->kind == RTNL_ADDRESS)
+	if (m->kind == RTNL_LINK)
+		add_link(r, m);
+	else if (m->kind == RTNL_ADDRESS)
 		add_address(r, m);
 	else if (m->kind == RTNL_ROUTE)
 		add_route(r, m);
 }
 
-// Calls 'take' with all that the kernel has.
+// Calls 'take' with all that the kernel answers.
 typedef void take_fn(void *arg, const struct rtnl_message *m);
 
-static int dump(struct kernel_net *k, enum rtnl_table what, take_fn *take, void *arg)
+static int ask(struct kernel_net *k, const uint8_t *request, size_t len, take_fn *take, void *arg)
 {
-	const struct timeval bound = {.tv_sec = DUMP_TIMEOUT_S};
-	uint8_t request[RTNL_REQUEST_SIZE];
-	size_t len = rtnl_write_dump(request, what, 1);
+	const struct timeval bound = {.tv_sec = ASK_TIMEOUT_S};
 	int fd = open_netlink(0), result = 0;
 	bool complete = false;
 
@@ -179,16 +186,30 @@ static int dump(struct kernel_net *k, enum rtnl_table what, take_fn *take, void 
 		if (n <= 0)
 			result = n < 0 ? (int)n : -EPIPE;
 		while (rtnl_next(&rest, k->index, &m)) {
-			if (m.kind == RTNL_DONE)
-				complete = true;
-			else if (m.kind == RTNL_ERROR)
-				result = m.error != 0 ? m.error : -EPROTO;
-			else
+			if (m.kind != RTNL_DONE && m.kind != RTNL_ERROR) {
 				take(arg, &m);
+				continue;
+			}
+			complete = true;
+			result = m.error;
 		}
 	}
 	close(fd);
 	return result;
+}
+
+static int dump(struct kernel_net *k, enum rtnl_table what, take_fn *take, void *arg)
+{
+	uint8_t request[RTNL_REQUEST_SIZE];
+
+	return ask(k, request, rtnl_write_dump(request, what, 1), take, arg);
+}
+
+static int read_link(struct kernel_net *k, struct reading *r)
+{
+	uint8_t request[RTNL_REQUEST_SIZE];
+
+	return ask(k, request, rtnl_write_get_link(request, k->index, 1), add_path, r);
 }
 
 static void read_paths(struct kernel_net *k, const struct kernel_net_ops *ops)
@@ -197,7 +218,9 @@ static void read_paths(struct kernel_net *k, const struct kernel_net_ops *ops)
 	int result;
 
 	memset(&r, 0, sizeof(r));
-	result = dump(k, RTNL_ADDRESSES, add_path, &r);
+	result = read_link(k, &r);
+	if (result == 0)
+		result = dump(k, RTNL_ADDRESSES, add_path, &r);
 	if (result == 0)
 		result = dump(k, RTNL_ROUTES, add_path, &r);
 	if (result != 0) {
@@ -333,7 +356,7 @@ static void read_events(struct kernel_net *k, const struct kernel_net_ops *ops)
 		k->paths_changed |= n < 0;
 		while (rtnl_next(&rest, k->index, &m)) {
 			k->paths_changed |= m.kind == RTNL_ADDRESS || m.kind == RTNL_ROUTE
-				|| m.kind == RTNL_CHANGE;
+				|| m.kind == RTNL_CHANGE || m.kind == RTNL_LINK;
 			add_neighbour(&batch, &m);
 		}
 	}

@@ -1,7 +1,8 @@
 // What the kernel knows of the network behind one of its interfaces, and follows as it changes: for ports with shared
 // addressing, whose addresses, routes and neighbours are the kernel's.
 //
-//     rtnetlink events --> kernel_net_run() --> paths       (addresses and routes: any change reads all of them anew)
+//     rtnetlink events --> kernel_net_run() --> paths       (hardware address and MTU, addresses and routes: any change reads
+//                                                            all of them anew)
 //                                           --> neighbours  (as they change, and those that were asked for)
 //     worker: kernel_net_want() --ring, eventfd--> kernel_net_run() --> the kernel is told to find the neighbour
 //

@@ -25,7 +25,6 @@ LOG_MODULE("port")
 #define QUEUE_HOLDS    (2u * 2048) // AF_XDP's rings are the largest: 2048 to fill, 2048 on the way out
 #define L2_OVERHEAD    (RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN)
 #define MTU_MAX        (MBUF_ROOM - L2_OVERHEAD)
-#define MTU_MIN        576u // RFC 791: every host takes this much
 
 // It cuts by rte_gso, which leaves IPv6 as large as it is, and refuses what it compares with the MTU, Ethernet header
 // included (DPDK 22.11.11; without this: frames of 65 kB, and none at all).
@@ -160,9 +159,9 @@ int port_check(const struct port_config *config, char *error, size_t error_size)
 		return fail(-ENOTSUP,
 			"addressing: shared needs driver %s, whose program can leave packets to the kernel",
 			"af_xdp");
-	if (config->mtu != 0 && (config->mtu < MTU_MIN || config->mtu > MTU_MAX))
-		return fail(-EINVAL, "MTU %u does not fit; expected %u to %u", config->mtu, MTU_MIN,
-			MTU_MAX);
+	if (config->mtu != 0 && (config->mtu < PORT_MTU_MIN || config->mtu > MTU_MAX))
+		return fail(-EINVAL, "MTU %u does not fit; expected %u to %u", config->mtu,
+			PORT_MTU_MIN, MTU_MAX);
 	if (config->kind == PORT_KIND_TAP && strlen(config->device) >= IFNAMSIZ)
 		return fail(-EINVAL,
 			"interface name \"%s\" is too long; expected at most %d characters",
@@ -487,6 +486,7 @@ int port_open(struct port *p, const struct port_config *config, unsigned index, 
 			p->mtu, config->device, MTU_MAX);
 		goto out;
 	}
+	p->mtu_open = p->mtu_kernel = p->mtu;
 	p->wakes = true;
 	memset(p->sockets, 0xff, sizeof(p->sockets));
 	result = configure_and_start(p, config, is_virtual, n_workers, pool, error, error_size);

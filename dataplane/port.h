@@ -21,7 +21,10 @@ struct port {
 	uint16_t id; // of the Ethernet device
 	bool is_open;
 	uint16_t n_queues; // receive and transmit, in pairs; the first n workers have one each
-	uint16_t mtu;
+	uint16_t mtu; // what the stack uses, as 'mac'; of a shared port the kernel may change both
+	uint16_t mtu_open;   // what the device was opened for
+	uint16_t mtu_kernel; // of a shared port, as far as it is known
+	uint64_t n_link_changes;
 	uint8_t mac
 		[6]; // what the stack uses; not the device's where the kernel has that one itself
 	enum csum_policy csum;
@@ -37,6 +40,8 @@ struct port {
 	struct xdp_share share;
 	struct kernel_net *kernel; // of a shared port, see shared_ports.h
 };
+
+#define PORT_MTU_MIN 576u // RFC 791: every host takes this much
 
 // Buffers that 'n_queues' queues of any driver may hold, so that the pool can be sized before a port is open.
 uint32_t port_mbufs_needed(unsigned n_queues);

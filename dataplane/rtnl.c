@@ -168,14 +168,30 @@ static void take_route(struct cursor *c, unsigned index, struct rtnl_message *ou
 	out->kind = RTNL_ROUTE;
 }
 
-// With a link IPv4 routes go and come, or are of use again, without a word of their own.
+static void take_mac(struct bytes value, struct rtnl_message *out)
+{
+	if (value.len != sizeof(out->mac))
+		return;
+	memcpy(out->mac, value.ptr, sizeof(out->mac));
+	out->has_mac = true;
+}
+
 static void take_link(struct cursor *c, unsigned index, struct rtnl_message *out)
 {
 	struct ifinfomsg h;
+	struct bytes rest, value;
+	uint16_t type;
 
 	READ(c, h);
-	if (cursor_ok(c) && (unsigned)h.ifi_index == index)
-		out->kind = RTNL_CHANGE;
+	if (!cursor_ok(c) || (unsigned)h.ifi_index != index)
+		return;
+	for (rest = rest_of(c); next_attribute(&rest, &type, &value);) {
+		if (type == IFLA_ADDRESS)
+			take_mac(value, out);
+		else if (type == IFLA_MTU)
+			out->mtu = read_u32(value);
+	}
+	out->kind = RTNL_LINK;
 }
 
 static void take_neighbour(struct cursor *c, unsigned index, struct rtnl_message *out)
@@ -192,10 +208,8 @@ static void take_neighbour(struct cursor *c, unsigned index, struct rtnl_message
 	for (rest = rest_of(c); next_attribute(&rest, &type, &value);) {
 		if (type == NDA_DST)
 			found = read_address(value, h.ndm_family, &out->addr);
-		if (type == NDA_LLADDR && value.len == sizeof(out->mac)) {
-			memcpy(out->mac, value.ptr, sizeof(out->mac));
-			out->has_mac = true;
-		}
+		if (type == NDA_LLADDR)
+			take_mac(value, out);
 	}
 	out->state = h.ndm_state;
 	if (found)
@@ -225,7 +239,7 @@ bool rtnl_next(struct bytes *rest, unsigned index, struct rtnl_message *out)
 	c = cursor_of(bytes_of(rest->ptr + sizeof(h), h.nlmsg_len - sizeof(h)));
 	*rest = bytes_skip(*rest, NLMSG_ALIGN(h.nlmsg_len));
 	out->gone = h.nlmsg_type == RTM_DELADDR || h.nlmsg_type == RTM_DELROUTE
-		|| h.nlmsg_type == RTM_DELNEIGH;
+		|| h.nlmsg_type == RTM_DELNEIGH || h.nlmsg_type == RTM_DELLINK;
 	switch (h.nlmsg_type) {
 	case RTM_NEWADDR:
 	case RTM_DELADDR: take_address(&c, index, out); break;
@@ -266,6 +280,18 @@ size_t rtnl_write_dump(uint8_t buf[RTNL_REQUEST_SIZE], enum rtnl_table what, uin
 	const struct nlmsghdr h = {.nlmsg_len = sizeof(h) + sizeof(body),
 		.nlmsg_type = types[what],
 		.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+		.nlmsg_seq = seq};
+	size_t len = put(buf, 0, &h, sizeof(h));
+
+	return put(buf, len, &body, sizeof(body));
+}
+
+size_t rtnl_write_get_link(uint8_t buf[RTNL_REQUEST_SIZE], unsigned index, uint32_t seq)
+{
+	const struct ifinfomsg body = {.ifi_family = AF_UNSPEC, .ifi_index = (int)index};
+	const struct nlmsghdr h = {.nlmsg_len = sizeof(h) + sizeof(body),
+		.nlmsg_type = RTM_GETLINK,
+		.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
 		.nlmsg_seq = seq};
 	size_t len = put(buf, 0, &h, sizeof(h));
 

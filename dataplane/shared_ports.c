@@ -2,6 +2,7 @@
 
 #include "dataplane/base/log.h"
 #include "dataplane/kernel_net.h"
+#include "dataplane/net/wire.h"
 #include "dataplane/netdev.h"
 #include "dataplane/tcp/tcp.h"
 
@@ -38,6 +39,35 @@ static void call_workers(struct shared_ports *s, worker_call_fn *fn, void *arg)
 
 // --- from the kernel to the stacks
 
+// What the stacks shall have is in 'paths' afterwards: no more than the device was opened for. Returns true if it is news.
+static bool fit_link(struct port *p, struct net_paths *paths)
+{
+	uint16_t mtu = paths->mtu;
+
+	if (mtu > p->mtu_open)
+		paths->mtu = p->mtu_open;
+	else if (mtu != 0 && mtu < PORT_MTU_MIN)
+		paths->mtu = PORT_MTU_MIN;
+	if (mtu != 0 && mtu != p->mtu_kernel && mtu != paths->mtu)
+		log_warning("the interface's MTU cannot be used port=%s mtu=%u used=%u", p->name,
+			mtu, paths->mtu);
+	if (mtu != 0)
+		p->mtu_kernel = mtu;
+	return (mtu != 0 && paths->mtu != p->mtu)
+		|| (!wire_mac_is_zero(paths->mac) && !wire_mac_equal(paths->mac, p->mac));
+}
+
+static void note_link(struct port *p, const struct net_paths *paths)
+{
+	if (paths->mtu != 0)
+		p->mtu = paths->mtu;
+	if (!wire_mac_is_zero(paths->mac))
+		memcpy(p->mac, paths->mac, sizeof(p->mac));
+	p->n_link_changes++;
+	log_info("the interface changed port=%s mac=%02x:%02x:%02x:%02x:%02x:%02x mtu=%u", p->name,
+		p->mac[0], p->mac[1], p->mac[2], p->mac[3], p->mac[4], p->mac[5], p->mtu);
+}
+
 struct paths_call {
 	unsigned port;
 	const struct net_paths *paths;
@@ -55,9 +85,12 @@ static void set_paths(void *arg, const struct net_paths *paths)
 {
 	struct shared_ports *s = arg;
 	struct port *p = &s->ports[s->port];
-	struct paths_call call = {.port = s->port, .paths = paths};
+	struct net_paths fitting = *paths;
+	struct paths_call call = {.port = s->port, .paths = &fitting};
 	int result;
 
+	if (fit_link(p, &fitting))
+		note_link(p, &fitting);
 	// First the stacks: what the program takes has to be known to them.
 	call_workers(s, take_paths, &call);
 	result = xdp_share_set_addresses(&p->share, paths->addresses, paths->n_addresses);

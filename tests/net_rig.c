@@ -78,6 +78,13 @@ void tcp_icmp_error(struct tcp *t, enum tcp_icmp_kind kind, const struct ip_endp
 	rig.tcp.mtu = mtu;
 }
 
+void tcp_mtu_follow(struct tcp *t, uint64_t now_us)
+{
+	(void)t;
+	(void)now_us;
+	rig.tcp.n_followed++;
+}
+
 void tcp_unreachable(struct tcp *t, const struct ip_addr *dst, uint64_t now_us)
 {
 	(void)t;

@@ -30,6 +30,7 @@ struct rig_tcp {
 	struct ip_endpoint local, remote;
 	uint32_t seq;
 	uint16_t mtu;
+	unsigned n_followed;
 	unsigned n_unreachable;
 	struct ip_addr unreachable;
 };

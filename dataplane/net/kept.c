@@ -2,6 +2,7 @@
 
 #include "dataplane/base/log.h"
 #include "dataplane/net/net_instance.h"
+#include "dataplane/net/wire.h"
 
 LOG_MODULE("net")
 
@@ -35,9 +36,22 @@ static void set_addresses(struct iface *i, const struct net_paths *paths)
 		i->addresses[k].state = ADDRESS_IN_USE;
 }
 
+// Returns true if the MTU is another one.
+static bool set_link(struct iface *i, const struct net_paths *paths)
+{
+	bool resized = paths->mtu != 0 && paths->mtu != i->mtu;
+
+	if (!wire_mac_is_zero(paths->mac))
+		memcpy(i->mac, paths->mac, sizeof(i->mac));
+	if (resized)
+		i->mtu = i->mtu6 = paths->mtu;
+	return resized;
+}
+
 void net_set_paths(struct net *net, struct iface *i, const struct net_paths *paths, uint64_t now_us)
 {
 	static const struct ip_addr none;
+	bool resized = set_link(i, paths);
 	unsigned n_left;
 
 	set_addresses(i, paths);
@@ -50,6 +64,8 @@ void net_set_paths(struct net *net, struct iface *i, const struct net_paths *pat
 		if (!ip_addr_equal(gateway, &none))
 			neigh_ask(net, neigh_get(net, i, gateway, now_us), now_us);
 	}
+	if (resized)
+		tcp_mtu_follow(net->tcp, now_us);
 }
 
 void net_set_neighbour(struct net *net, struct iface *i, const struct ip_addr *neighbour,

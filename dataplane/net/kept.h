@@ -24,6 +24,8 @@ struct net_path {
 };
 
 struct net_paths {
+	uint8_t mac[6]; // of the interface; all zero: as it is
+	uint16_t mtu;   // likewise; 0: as it is
 	struct ip_addr addresses[8];
 	uint8_t prefix_len[8]; // as in iface_config
 	unsigned n_addresses;
@@ -31,8 +33,8 @@ struct net_paths {
 	unsigned n_paths;
 };
 
-// Replaces the addresses and routes of a kept interface. Connections from an address that is gone stay until they time
-// out; nothing reaches them any more.
+// Replaces what a kept interface has. Connections from an address that is gone stay until they time out; nothing reaches
+// them any more. Those that go on have segments as large as the new MTU lets them.
 void net_set_paths(
 	struct net *net, struct iface *i, const struct net_paths *paths, uint64_t now_us);
 

@@ -81,7 +81,7 @@ struct nd_routers {
 };
 
 struct iface {
-	// set at creation
+	// set at creation; some is the kernel's to change (kept.h)
 	struct net *net;
 	const char *name;
 	uint8_t mac[6];

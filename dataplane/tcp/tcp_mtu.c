@@ -85,3 +85,27 @@ void tcp_mtu_raise(struct tcp_conn *c, uint64_t now_us)
 	c->mtu = mtu;
 	tcp_update_mss(c);
 }
+
+static void follow(struct tcp_conn *c, uint64_t now_us)
+{
+	struct ip_addr src;
+	uint16_t mtu;
+
+	if (!net_route(c->tcp->net, &c->stream.remote.addr, &src, &mtu))
+		return;
+	if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
+		c->mtu = mtu; // nothing is cut yet
+	} else if (mtu < c->mtu) {
+		tcp_mtu_learn(c, mtu, now_us);
+		c->mtu_at_us = 0;
+	} else if (mtu > c->mtu && c->mtu_at_us == 0) {
+		c->mtu = mtu;
+		tcp_update_mss(c);
+	}
+}
+
+void tcp_mtu_follow(struct tcp *t, uint64_t now_us)
+{
+	list_foreach (it, &t->conns)
+		follow(container_of(it, struct tcp_conn, node), now_us);
+}

@@ -31,5 +31,8 @@ enum tcp_icmp_kind {
 void tcp_icmp_error(struct tcp *t, enum tcp_icmp_kind kind, const struct ip_endpoint *local,
 	const struct ip_endpoint *remote, uint32_t seq, uint16_t mtu, uint64_t now_us);
 
+// An interface has another MTU: connections that go by it follow.
+void tcp_mtu_follow(struct tcp *t, uint64_t now_us);
+
 // The neighbour for 'next_hop' did not answer: connections in SYN_SENT to destinations behind it fail as UNREACHABLE.
 void tcp_unreachable(struct tcp *t, const struct ip_addr *dst, uint64_t now_us);

@@ -359,6 +359,72 @@ def test_routes_of_a_link_that_was_down_come_back_with_it(pod, gateway, client):
         run_in("gw", "ip", "addr", "del", f"{second}/32", "dev", "ga")
 
 
+def port_of(gateway):
+    return json.loads(gateway.ctl("status").stdout)["ports"][0]
+
+
+@contextlib.contextmanager
+def changed_link(gateway, attribute, value, followed=None):
+    """An attribute of the gateway's interface, for the block, once it is followed; ends with the old one."""
+    name, told = {"address": "mac", "mtu": "mtu"}[attribute], value if followed is None else followed
+    before = port_of(gateway)[name]
+    try:
+        run_in("gw", "ip", "link", "set", "dev", "ga", attribute, str(value))
+        wait_for(lambda: port_of(gateway)[name] == told, "the interface is followed")
+        yield
+    finally:
+        run_in("gw", "ip", "link", "set", "dev", "ga", attribute, str(before))
+    wait_for(lambda: port_of(gateway)[name] == before, "the interface is followed")
+
+
+def test_hardware_address_of_the_interface_is_followed(pod, gateway, client):
+    def changes():
+        return gateway.metrics().sum("pollgate_port_link_changes_total", port="pod")
+
+    def ask():
+        run_in("client", "ip", "neigh", "flush", "dev", "ca")
+        kept.sendall(b"GET /checkout HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+        assert Response(stream).status == 200
+        assert client.status(f"{HTTP_URL}/checkout") == 200
+        pod.works()
+
+    before = changes()
+    with client.connect() as kept, kept.makefile("rb") as stream:
+        with changed_link(gateway, "address", "02:00:00:77:01:98"):
+            assert "the interface changed port=pod mac=02:00:00:77:01:98" in gateway.output()
+            ask()
+        ask()
+    assert changes() == before + 2
+
+
+def test_mtu_of_the_interface_is_followed(pod, gateway, client):
+    def mtu():
+        port = kept.getsockname()[1]
+        (connection,) = json.loads(gateway.ctl("connections", f"remote=:{port}", "detail").stdout)["connections"]
+        return connection["path"]["mtu"]
+
+    def ask():
+        kept.sendall(b"GET /checkout/bytes/300000 HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+        assert Response(stream).body == pattern(0, 300_000)
+        assert client.curl(f"{HTTPS_URL}/checkout/bytes/300000", text=False).stdout == pattern(0, 300_000)
+
+    with client.connect() as kept, kept.makefile("rb") as stream:
+        ask()
+        run_in("client", "ip", "link", "set", "ca", "mtu", "1300")
+        try:
+            with changed_link(gateway, "mtu", 1300):
+                assert mtu() == 1300
+                ask()
+        finally:
+            run_in("client", "ip", "link", "set", "ca", "mtu", "1500")
+        assert mtu() == 1500
+        with changed_link(gateway, "mtu", 1600, followed=1500):
+            told = "the interface's MTU cannot be used port=pod mtu=1600 used=1500"
+            wait_for(lambda: told in gateway.output(), "the larger one is told of")
+            ask()
+        ask()
+
+
 def test_link_of_the_interface_is_told(pod, gateway):
     def is_up():
         return gateway.metrics().sum("pollgate_port_up", port="pod") == 1

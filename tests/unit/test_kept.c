@@ -208,10 +208,62 @@ static void paths_replace_those_of_the_interface_alone(void)
 	assert_int_equal(rig_stop(), 0);
 }
 
+static void set_link(const uint8_t mac[6], uint16_t mtu)
+{
+	struct net_paths paths = {.mtu = mtu, .n_addresses = 1, .n_paths = 1};
+
+	memcpy(paths.mac, mac, sizeof(paths.mac));
+	paths.addresses[0] = address("10.1.0.5");
+	paths.prefix_len[0] = 24;
+	paths.paths[0] = (struct net_path){.prefix = address("10.1.0.0"), .prefix_len = 96 + 24};
+	net_set_paths(rig.net, kept, &paths, rig.now_us);
+}
+
+static unsigned n_refused_after_a_frame_to(const uint8_t mac[6])
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(rig.pool);
+	struct rte_ether_hdr eth = {.ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4)};
+	uint64_t before = rig.stats.eth_drop_not_ours;
+
+	memcpy(eth.dst_addr.addr_bytes, mac, 6);
+	memcpy(eth.src_addr.addr_bytes, rig_peer_mac, 6);
+	memcpy(rte_pktmbuf_append(m, sizeof(eth)), &eth, sizeof(eth));
+	net_input(rig.net, kept, &m, 1, rig.now_us);
+	return (unsigned)(rig.stats.eth_drop_not_ours - before);
+}
+
+static void the_hardware_address_and_the_mtu_are_the_kernels(void)
+{
+	static const uint8_t none[6];
+	struct ip_addr near = address("10.1.0.7"), src;
+	uint16_t mtu;
+
+	start();
+	assert_int_equal(n_refused_after_a_frame_to(rig_own_mac), 0);
+	set_link(new_mac, 1300);
+	assert_int_equal(n_refused_after_a_frame_to(new_mac), 0);
+	assert_int_equal(n_refused_after_a_frame_to(rig_own_mac), 1);
+	assert_true(net_route(rig.net, &near, &src, &mtu));
+	assert_int_equal(mtu, 1300);
+	assert_int_equal(rig.tcp.n_followed, 1);
+	send_to("10.1.0.7");
+	set_neighbour("10.1.0.7", rig_peer_mac, true);
+	assert_memory_equal(rig.sent[0].data + 6, new_mac, 6);
+
+	// What is not said stays.
+	set_link(none, 0);
+	assert_int_equal(n_refused_after_a_frame_to(new_mac), 0);
+	assert_true(net_route(rig.net, &near, &src, &mtu));
+	assert_int_equal(mtu, 1300);
+	assert_int_equal(rig.tcp.n_followed, 1);
+	assert_int_equal(rig_stop(), 0);
+}
+
 TESTS(TEST(nothing_is_announced_or_answered),
 	TEST(packets_wait_until_the_kernel_knows_the_neighbour),
 	TEST(a_gateway_is_asked_for_before_it_is_needed), TEST(a_neighbour_that_moves_is_followed),
 	TEST(a_lost_neighbour_is_asked_for_anew_and_then_given_up),
 	TEST(a_probe_that_nobody_answers_does_not_stop_packets),
 	TEST(strangers_of_the_kernel_take_no_place),
-	TEST(paths_replace_those_of_the_interface_alone))
+	TEST(paths_replace_those_of_the_interface_alone),
+	TEST(the_hardware_address_and_the_mtu_are_the_kernels))

@@ -241,14 +241,39 @@ static void a_link_is_told_of_by_its_index(void)
 
 	start();
 	begin(RTM_NEWLINK, &body, sizeof(body));
-	assert_int_equal(only().kind, RTNL_CHANGE);
+	assert_int_equal(only().kind, RTNL_LINK);
 	start();
 	begin(RTM_DELLINK, &body, sizeof(body));
-	assert_int_equal(only().kind, RTNL_CHANGE);
+	assert_int_equal(only().kind, RTNL_LINK);
+	assert_true(only().gone);
 	body.ifi_index = INDEX + 1;
 	start();
 	begin(RTM_NEWLINK, &body, sizeof(body));
 	assert_int_equal(only().kind, RTNL_OTHER);
+}
+
+static void a_link_has_its_address_and_its_mtu(void)
+{
+	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 7}, long_one[20];
+	struct ifinfomsg body = {.ifi_index = INDEX};
+	struct rtnl_message m;
+
+	start();
+	begin(RTM_NEWLINK, &body, sizeof(body));
+	attribute_u32(IFLA_MTU, 1400);
+	attribute(IFLA_ADDRESS, mac, sizeof(mac));
+	m = only();
+	assert_int_equal(m.mtu, 1400);
+	assert_true(m.has_mac);
+	assert_memory_equal(m.mac, mac, sizeof(mac));
+
+	// InfiniBand's is no hardware address of Ethernet.
+	start();
+	begin(RTM_NEWLINK, &body, sizeof(body));
+	attribute(IFLA_ADDRESS, long_one, sizeof(long_one));
+	m = only();
+	assert_false(m.has_mac);
+	assert_int_equal(m.mtu, 0);
 }
 
 static void a_route_that_replaces_another_is_news_whatever_it_is(void)
@@ -378,6 +403,7 @@ static void requests_name_what_they_ask_for(void)
 {
 	_Alignas(8) uint8_t buf[RTNL_REQUEST_SIZE];
 	struct ip_addr a = address("10.0.0.1"), a6 = address("fd00::1");
+	struct ifinfomsg link;
 	struct nlmsghdr h;
 	struct ndmsg n;
 	size_t len = rtnl_write_use(buf, INDEX, &a);
@@ -395,13 +421,20 @@ static void requests_name_what_they_ask_for(void)
 	assert_int_equal(h.nlmsg_type, RTM_GETNEIGH);
 	assert_memory_equal(buf + len - 16, a6.b, 16);
 	assert_int_equal(rtnl_write_dump(buf, RTNL_ROUTES, 1), sizeof(h) + sizeof(struct rtmsg));
+
+	assert_int_equal(rtnl_write_get_link(buf, INDEX, 1), sizeof(h) + sizeof(link));
+	memcpy(&h, buf, sizeof(h));
+	memcpy(&link, buf + sizeof(h), sizeof(link));
+	assert_int_equal(h.nlmsg_len, sizeof(h) + sizeof(link));
+	assert_int_equal(h.nlmsg_type, RTM_GETLINK);
+	assert_int_equal(link.ifi_index, INDEX);
 }
 
 TESTS(TEST(an_address_is_the_local_one_not_the_peers), TEST(an_address_under_test_is_not_ours_yet),
 	TEST(a_deprecated_address_is_ours_and_marked), TEST(a_default_route_has_no_destination),
 	TEST(routes_of_others_are_passed_over),
 	TEST(routes_that_are_not_for_plain_packets_are_passed_over),
-	TEST(a_link_is_told_of_by_its_index),
+	TEST(a_link_is_told_of_by_its_index), TEST(a_link_has_its_address_and_its_mtu),
 	TEST(a_route_that_replaces_another_is_news_whatever_it_is),
 	TEST(of_several_next_hops_ours_is_taken),
 	TEST(a_neighbour_has_its_state_and_maybe_its_address),

@@ -116,6 +116,34 @@ static void rfc2923_2_1_full_segments_that_vanish_twice_become_smaller(void)
 	rig_fini(&r);
 }
 
+static void segments_follow_the_mtu_of_the_interface(void)
+{
+	struct rig r;
+
+	rig_established(&r, &(struct rig_options){.sack = true});
+	rig_write(&r, 2920);
+	assert_int_equal(tx_skip(&r), 2);
+	r.net.mtu = 1300;
+	tcp_mtu_follow(r.net.tcp, r.now_us);
+	rig_run(&r);
+	assert_int_equal(r.conn->mss, 1260);
+	tx(&r, SEG(.seq = 1, .len = 1260)); // too large ones are not on their way
+	assert_true(tx_skip(&r) > 1);
+	rx(&r, SEG(.seq = 1, .ack = 2921));
+
+	r.net.mtu = 1500;
+	tcp_mtu_follow(r.net.tcp, r.now_us);
+	assert_int_equal(r.conn->mss, 1460);
+
+	// A path that is narrower stays so.
+	rig_write(&r, 1460);
+	assert_int_equal(tx_skip(&r), 1);
+	too_big(&r, 2921, 1200);
+	tcp_mtu_follow(r.net.tcp, r.now_us);
+	assert_int_equal(r.conn->mss, 1160);
+	rig_fini(&r);
+}
+
 static void small_segments_that_vanish_tell_nothing_about_sizes(void)
 {
 	struct rig r;
@@ -299,6 +327,7 @@ TESTS(TEST(rfc5927_4_1_icmp_that_quotes_nothing_in_flight_is_ignored),
 	TEST(rfc1191_3_no_message_makes_segments_larger_or_tiny),
 	TEST(rfc1191_6_5_too_large_is_no_sign_of_congestion), TEST(rfc1191_6_5_nor_without_sack),
 	TEST(rfc2923_2_1_full_segments_that_vanish_twice_become_smaller),
+	TEST(segments_follow_the_mtu_of_the_interface),
 	TEST(small_segments_that_vanish_tell_nothing_about_sizes),
 	TEST(rfc6298_2_the_timeout_is_what_the_samples_say),
 	TEST(rfc6298_5_3_an_ack_starts_the_timer_anew),
