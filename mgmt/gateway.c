@@ -2,6 +2,7 @@
 
 #include "dataplane/base/log.h"
 #include "mgmt/admin.h"
+#include "mgmt/background.h"
 #include "mgmt/startup_table.h"
 
 #include <errno.h>
@@ -44,13 +45,74 @@ void gateway_drain(struct gateway *gw, uint64_t now_us)
 	drain_start(&gw->drain, reload_appliance(&gw->reload)->drain_timeout_us, now_us);
 }
 
+// --- timers of the data plane
+
+static void read_clock(void *state, struct worker *w, void *arg, uint64_t now_us)
+{
+	(void)state, (void)w;
+	*(uint64_t *)arg = now_us;
+}
+
+static void tick_dataplane(struct gateway *gw, uint64_t now_us)
+{
+	uint64_t worker_us = now_us;
+
+	worker_call(gw->workers[0], read_clock, &worker_us);
+	gw->worker_offset_us = (int64_t)worker_us - (int64_t)loop_now_us();
+	dataplane_tick(gw->dataplane);
+}
+
 // --- configuration
+
+// While a configuration is read and built, which may take many seconds (regular expressions are compiled then): probes are
+// answered, lest a gateway that serves be killed, and what the kernel says of its interfaces goes to the workers. All else
+// waits: it may look at what is being built.
+static void serve_meanwhile(void *arg)
+{
+	struct gateway *gw = arg;
+	uint64_t now_us = loop_now_us();
+
+	log_drain();
+	if (gw->health != NULL)
+		http_endpoint_run(gw->health);
+	if (gw->kernel.fd >= 0)
+		dataplane_follow(gw->dataplane);
+	if (now_us >= gw->next_second_us) {
+		tick_dataplane(gw, now_us);
+		gw->next_second_us = now_us + SECOND_US;
+	}
+}
+
+static void do_beside(struct gateway *gw, background_fn *work, void *arg)
+{
+	struct background_meanwhile meanwhile = {.fn = serve_meanwhile, .arg = gw, .n_fds = 2};
+
+	meanwhile.fds[0] = gw->health != NULL ? http_endpoint_fd(gw->health) : -1;
+	meanwhile.fds[1] = gw->kernel.fd;
+	background_run(work, arg, &meanwhile);
+}
+
+struct load_job {
+	const struct gateway_options *options;
+	struct config **out;
+	struct diag *d;
+	int result;
+};
+
+static void do_load(void *arg)
+{
+	struct load_job *j = arg;
+
+	j->result = config_load(j->out, j->options->paths, j->options->n_paths, j->d);
+}
 
 static int load(void *arg, struct config **out, struct diag *d)
 {
-	const struct gateway *gw = arg;
+	struct gateway *gw = arg;
+	struct load_job job = {&gw->options, out, d, 0};
 
-	return config_load(out, gw->options.paths, gw->options.n_paths, d);
+	do_beside(gw, do_load, &job);
+	return job.result;
 }
 
 // Which ports of a shared interface are ours. What is logged is all that can be done about a failure.
@@ -66,18 +128,33 @@ static void take_ports(struct gateway *gw)
 	free(ports);
 }
 
+struct build_job {
+	struct router_config **router;
+	const struct snapshot *previous;
+	unsigned n_workers;
+	char *error;
+	struct snapshot *result;
+};
+
+static void do_build(void *arg)
+{
+	struct build_job *j = arg;
+
+	j->result = snapshot_new(j->router, j->previous, j->n_workers, j->error);
+}
+
 static int publish(void *arg, struct router_config **router, char error[RELOAD_ERROR_SIZE])
 {
 	struct gateway *gw = arg;
-	struct snapshot *next =
-		snapshot_new(router, router_current(gw->router), gw->n_workers, error);
+	struct build_job job = {router, router_current(gw->router), gw->n_workers, error, NULL};
 	int err;
 
-	if (next == NULL)
+	do_beside(gw, do_build, &job);
+	if (job.result == NULL)
 		return -EINVAL;
-	err = router_publish(gw->router, gw->workers, &next, error);
+	err = router_publish(gw->router, gw->workers, &job.result, error);
 	if (err != 0) {
-		snapshot_free(&next);
+		snapshot_free(&job.result);
 		return err;
 	}
 	take_ports(gw);
@@ -87,9 +164,9 @@ static int publish(void *arg, struct router_config **router, char error[RELOAD_E
 	return 0;
 }
 
-static int load_first(struct gateway *gw, struct config **config, struct diag *d)
+static int load_first(const struct gateway *gw, struct config **config, struct diag *d)
 {
-	int err = load(gw, config, d);
+	int err = config_load(config, gw->options.paths, gw->options.n_paths, d);
 
 	diag_print(d, stderr);
 	if (err != 0)
@@ -293,19 +370,9 @@ static void stop(struct gateway *gw)
 
 // --- run
 
-static void read_clock(void *state, struct worker *w, void *arg, uint64_t now_us)
-{
-	(void)state, (void)w;
-	*(uint64_t *)arg = now_us;
-}
-
 static void each_second(struct gateway *gw, uint64_t now_us)
 {
-	uint64_t worker_us = now_us;
-
-	worker_call(gw->workers[0], read_clock, &worker_us);
-	gw->worker_offset_us = (int64_t)worker_us - (int64_t)loop_now_us();
-	dataplane_tick(gw->dataplane);
+	tick_dataplane(gw, now_us);
 	if (gw->admin != NULL)
 		admin_server_tick(gw->admin, now_us);
 }
@@ -403,7 +470,10 @@ static void run(struct gateway *gw)
 
 int gateway_run(const struct gateway_options *options)
 {
-	struct gateway gw = {.options = *options, .signals.fd = -1, .started_us = loop_now_us()};
+	struct gateway gw = {.options = *options,
+		.signals.fd = -1,
+		.kernel.fd = -1,
+		.started_us = loop_now_us()};
 	char error[START_ERROR_SIZE] = "out of memory";
 	struct config *config = NULL;
 	struct diag *d = diag_new();

@@ -228,6 +228,11 @@ uint16_t http_endpoint_port(const struct http_endpoint *e)
 	return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
 }
 
+int http_endpoint_fd(const struct http_endpoint *e)
+{
+	return e->source.fd;
+}
+
 uint64_t http_endpoint_deadline(const struct http_endpoint *e, uint64_t now_us)
 {
 	MHD_UNSIGNED_LONG_LONG ms;

@@ -36,6 +36,9 @@ void http_endpoint_free(struct http_endpoint **ep);
 // The port it listens on: the configured one, or the one that was given out for 0.
 uint16_t http_endpoint_port(const struct http_endpoint *e);
 
+// Readable when http_endpoint_run() has something to do, for those who wait elsewhere than in the loop.
+int http_endpoint_fd(const struct http_endpoint *e);
+
 // When http_endpoint_run() has to be called although nothing came; UINT64_MAX if never.
 uint64_t http_endpoint_deadline(const struct http_endpoint *e, uint64_t now_us);
 void http_endpoint_run(struct http_endpoint *e);

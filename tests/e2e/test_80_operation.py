@@ -1,13 +1,17 @@
 """Reload, drain, health, and what pollgatectl says."""
 
+import contextlib
+import fcntl
 import json
 import pathlib
 import re
+import signal
 import subprocess
+import threading
 
 import pytest
 
-from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, HTTPS_URL, HTTP_URL, LAB, run_in, wait_for
+from tests.e2e.conftest import BUILD, GATEWAY, HTTP, HTTPS, HTTPS_URL, HTTP_URL, LAB, run_in, wait_for
 from tests.e2e.load import Load
 from tests.lab import netns
 
@@ -75,6 +79,33 @@ def test_health_and_readiness(gateway):
     for path, status in (("/healthz/ready", "200"), ("/healthz/live", "200"), ("/nothing", "404")):
         url = f"http://127.0.0.1:15021{path}"
         assert run_in("gw", "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", url) == status
+
+
+@contextlib.contextmanager
+def held(path):
+    """A file that nobody can open for the block (fcntl(2), leases): who tries waits until its end, which the event tells."""
+    asked = threading.Event()
+    before = signal.signal(signal.SIGIO, lambda *_: asked.set())
+    with open(path, "r+b") as file:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        try:
+            yield asked
+        finally:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+            signal.signal(signal.SIGIO, before)
+
+
+def test_probes_are_answered_while_a_configuration_is_read(gateway, client, services):
+    """Which may take many seconds: here as many as the test needs."""
+    command = [BUILD / "pollgatectl", "--socket", gateway.run_dir / "mgmt.sock", "reload"]
+    with held(gateway.config / "routes.yaml") as asked:
+        reload = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        wait_for(asked.is_set, "the configuration is being read")
+        for path in ("/healthz/live", "/healthz/ready"):
+            run_in("gw", "curl", "-sS", "--fail", "--max-time", "30", f"http://127.0.0.1:15021{path}")
+        assert client.status(f"{HTTP_URL}/checkout") == 200
+        assert reload.poll() is None
+    assert reload.wait(60) == 0
 
 
 def test_pollgatectl_shows_where_the_trouble_is(gateway, client, services):
