@@ -86,22 +86,22 @@ static void switch_interrupts(struct wake *w, bool on)
 	}
 }
 
-// An error, as an interface that was down leaves it, would end each wait from now on: the drivers do not ask for it.
-static void take_errors(struct wake *w)
+// An error of a socket, as an interface that was down leaves it, would end each wait from now on: the drivers do not ask
+// for it.
+static void take_errors(const struct rte_epoll_event *events, int n)
 {
-	for (unsigned i = 0; i < w->n_queues; i++) {
+	for (int i = 0; i < n; i++) {
 		int error;
 		socklen_t size = sizeof(error);
 
-		if (w->queues[i].fd >= 0)
-			getsockopt(w->queues[i].fd, SOL_SOCKET, SO_ERROR, &error, &size);
+		if ((events[i].epdata.event & EPOLLERR) != 0)
+			getsockopt(events[i].fd, SOL_SOCKET, SO_ERROR, &error, &size);
 	}
 }
 
 void wake_arm(struct wake *w)
 {
 	w->armed = true;
-	take_errors(w);
 	switch_interrupts(w, true);
 	// Before the turn that looks once more, as others ring after they have put something there.
 	atomic_store(&w->asleep, true);
@@ -128,12 +128,14 @@ void wake_wait(struct wake *w, uint64_t most_us)
 {
 	struct rte_epoll_event events[MAX_EVENTS];
 	const struct itimerspec at = {.it_value.tv_nsec = (long)(most_us * 1000)};
+	int n;
 
 	// epoll counts in milliseconds.
 	if (most_us < WAKE_CLOCK_US)
 		timerfd_settime(w->clock, 0, &at, NULL);
-	rte_epoll_wait(RTE_EPOLL_PER_THREAD, events, MAX_EVENTS, (int)((most_us + 999) / 1000));
+	n = rte_epoll_wait(RTE_EPOLL_PER_THREAD, events, MAX_EVENTS, (int)((most_us + 999) / 1000));
 	wake_disarm(w);
+	take_errors(events, n);
 	empty(w->doorbell);
 	empty(w->clock);
 }

@@ -33,8 +33,9 @@ static int refused_socket(void)
 	return fd;
 }
 
-// As that of an AF_PACKET socket when its interface was down: nobody else takes it, and no wait would be one any more.
-static void an_error_of_a_queues_socket_ends_no_waits(void)
+// As that of an AF_PACKET socket when its interface was down: nobody else takes it, and no wait would be one any more. Sockets
+// are not asked before there is something to say.
+static void an_error_of_a_queues_socket_ends_one_wait(void)
 {
 	struct wake w;
 	int fd;
@@ -45,8 +46,9 @@ static void an_error_of_a_queues_socket_ends_no_waits(void)
 	assert_true(wake_add_doorbell(&w));
 	assert_true(wake_add_queue(&w, 0, 0, fd));
 	wake_arm(&w);
+	assert_true(has_error(fd));
+	wake_wait(&w, 60000000);
 	assert_false(has_error(fd));
-	wake_disarm(&w);
 	wake_fini(&w);
 	close(fd);
 }
@@ -100,5 +102,5 @@ static void short_waits_end_by_the_clock_or_before_it(void)
 	close(pair[1]);
 }
 
-TESTS(TEST(an_error_of_a_queues_socket_ends_no_waits),
+TESTS(TEST(an_error_of_a_queues_socket_ends_one_wait),
 	TEST(short_waits_end_by_the_clock_or_before_it))
