@@ -124,25 +124,18 @@ static const struct h1_error *check_section(const struct http_fields *f)
 	return NULL;
 }
 
-static struct http_field *find_length(struct http_fields *f)
-{
-	for (unsigned i = 0; i < f->n; i++) {
-		if (f->at[i].id == HTTP_FIELD_CONTENT_LENGTH)
-			return &f->at[i];
-	}
-	return NULL;
-}
-
 // Content-Length of a head, which loses its leading zeros; with 'end' no DATA follows. nghttp2 has checked the syntax and that
 // there is only one, and checks it against the DATA.
 static const struct h1_error *take_length(struct http_head *head, bool end, bool bodyless)
 {
-	struct http_field *f = find_length(&head->fields);
+	const struct http_field *found = http_field_find(&head->fields, HTTP_FIELD_CONTENT_LENGTH);
+	struct http_field *f;
 	int64_t n = 0;
 
 	head->content_length = -1;
-	if (f == NULL)
+	if (found == NULL)
 		return NULL;
+	f = &head->fields.at[found - head->fields.at];
 	for (size_t i = 0; i < f->value.len; i++) {
 		if (!http_char_is(f->value.ptr[i], HTTP_CHAR_DIGIT) || n > (INT64_MAX - 9) / 10)
 			return &H2_ERR_LENGTH;

@@ -73,24 +73,21 @@ static bool is_named(const struct http_field *field, struct bytes name, enum htt
 	return field->id == id && (id != HTTP_FIELD_OTHER || bytes_equal(field->name, name));
 }
 
-static struct http_field *find(struct http_fields *f, struct bytes name, enum http_field_id id)
+// The index of the first, or the number of all if there is none.
+static unsigned find(const struct http_fields *f, struct bytes name, enum http_field_id id)
 {
-	for (unsigned i = 0; i < f->n; i++) {
-		if (is_named(&f->at[i], name, id))
-			return &f->at[i];
-	}
-	return NULL;
+	unsigned i = 0;
+
+	while (i < f->n && !is_named(&f->at[i], name, id))
+		i++;
+	return i;
 }
 
 const struct http_field *http_field_find_name(const struct http_fields *f, struct bytes name)
 {
-	enum http_field_id id = http_field_id(name);
+	unsigned i = find(f, name, http_field_id(name));
 
-	for (unsigned i = 0; i < f->n; i++) {
-		if (is_named(&f->at[i], name, id))
-			return &f->at[i];
-	}
-	return NULL;
+	return i < f->n ? &f->at[i] : NULL;
 }
 
 bool http_field_add(struct http_fields *f, struct bytes name, struct bytes value)
@@ -123,12 +120,12 @@ static unsigned remove_from(
 bool http_field_set(struct http_fields *f, struct bytes name, struct bytes value)
 {
 	enum http_field_id id = http_field_id(name);
-	struct http_field *first = find(f, name, id);
+	unsigned first = find(f, name, id);
 
-	if (first == NULL)
+	if (first == f->n)
 		return http_field_add(f, name, value);
-	first->value = value;
-	remove_from(f, (unsigned)(first - f->at) + 1, name, id);
+	f->at[first].value = value;
+	remove_from(f, first + 1, name, id);
 	return true;
 }
 
