@@ -7,7 +7,7 @@
 #include <string.h>
 
 // A file of nothing but mistakes must not take all memory; what is beyond is counted but has no
-// text.
+// text. Of each severity: warnings crowd no error out.
 #define MAX_MESSAGES 2000
 
 struct entry {
@@ -23,7 +23,9 @@ struct diag {
 	struct entry *entries;
 	unsigned n;
 	unsigned n_arrived;
-	unsigned n_of[2]; // by severity
+	unsigned n_of[2];   // by severity
+	unsigned n_kept[2]; // likewise; of those that have a text
+	bool left_out;
 	bool sorted;
 };
 
@@ -84,10 +86,12 @@ static void diag_sort(struct diag *d)
 				break;
 			again = strcmp(other->message.text, e->message.text) == 0;
 		}
-		if (again)
-			d->n_of[e->message.severity]--;
-		else
+		if (!again) {
 			d->entries[kept++] = *e;
+			continue;
+		}
+		d->n_of[e->message.severity]--;
+		d->n_kept[e->message.severity]--;
 	}
 	d->n = kept;
 }
@@ -101,8 +105,11 @@ bool diag_add(struct diag *d, enum diag_severity severity, const char *file, uns
 	va_list args;
 
 	d->n_of[severity]++;
-	if (d->n == MAX_MESSAGES)
+	if (d->n_kept[severity] == MAX_MESSAGES) {
+		d->left_out = true;
 		return false;
+	}
+	d->n_kept[severity]++;
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
@@ -167,6 +174,6 @@ void diag_print(const struct diag *d, FILE *to)
 
 	for (size_t i = 0; i < n; i++)
 		fprintf(to, "%s\n", d->entries[i].message.text);
-	if (n == MAX_MESSAGES)
+	if (d->left_out)
 		fprintf(to, "(more messages were left out)\n");
 }

@@ -237,6 +237,20 @@ static void every_mistake_has_its_exact_messages(void)
 	assert_int_equal(wrong, 0);
 }
 
+static void warnings_crowd_no_error_out(void)
+{
+	struct diag *d = diag_new();
+
+	for (unsigned i = 0; i < 10000; i++)
+		diag_add(d, DIAG_WARNING, "a.yaml", i + 1, 1, "spec", "is odd");
+	diag_add(d, DIAG_ERROR, "b.yaml", 1, 1, "spec", "is wrong");
+	assert_int_equal(diag_n_errors(d), 1);
+	assert_int_equal(diag_n_warnings(d), 10000);
+	assert_string_equal(
+		diag_message(d, diag_n_messages(d) - 1)->text, "b.yaml:1:1: spec: is wrong");
+	diag_free(&d);
+}
+
 static void missing_paths_are_named(void)
 {
 	const char *paths[] = {"configs/nothing-here.yaml", "configs/demo"};
@@ -349,6 +363,6 @@ TESTS(TEST(demo_listens_where_the_operator_maps_its_ports),
 	TEST(demo_has_the_seeds_limits_and_ejections),
 	TEST(mesh_routes_serve_every_name_of_the_service), TEST(examples_load_without_an_error),
 	TEST(seed_loads_unchanged), TEST(every_mistake_has_its_exact_messages),
-	TEST(missing_paths_are_named), TEST(a_pipe_in_the_folder_is_not_waited_for),
-	TEST(a_large_file_of_certificates_is_not_cut),
+	TEST(warnings_crowd_no_error_out), TEST(missing_paths_are_named),
+	TEST(a_pipe_in_the_folder_is_not_waited_for), TEST(a_large_file_of_certificates_is_not_cut),
 	TEST(what_cannot_change_while_running_is_named))
