@@ -230,7 +230,7 @@ class Client:
         self.address = address
         self.namespace = f"{LAB}-{namespace}"
 
-    def curl(self, url, *arguments, check=True, timeout=120, text=True):
+    def curl(self, url, *arguments, check=True, timeout=300, text=True):
         """curl with our CA and shop.example pointing at the gateway; returns the CompletedProcess."""
         address = f"[{self.address}]" if ":" in self.address else self.address
         with netns.inside(self.namespace):

@@ -36,8 +36,7 @@ def configure(namespace, bits, small, ecn):
 
 @pytest.fixture(scope="module")
 def shared_gateway(new_shared_gateway):
-    rules = shop.DESTINATION_RULES.replace("connectTimeout: 2s", "connectTimeout: 60s")
-    return new_shared_gateway(external=shop.DUAL_STACK, replace={"destination-rules.yaml": rules})
+    return new_shared_gateway(external=shop.DUAL_STACK)
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_curl_speaks_http2(gateway, client, services, arguments):
 
 def test_h2load_gets_every_answer(gateway, client, services):
     process = client.popen(
-        "timeout", "60", "h2load", "-n", "2000", "-c", "8", "-m", "16", f"{HTTPS_URL}/checkout",
+        "timeout", "300", "h2load", "-n", "2000", "-c", "8", "-m", "16", f"{HTTPS_URL}/checkout",
         "--connect-to", f"{GATEWAY}:{HTTPS}", stdout=-1, stderr=-1, text=True,
     )
     out, _ = process.communicate()

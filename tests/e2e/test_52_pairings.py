@@ -155,14 +155,14 @@ def test_trailers_go_both_ways(gateway, client, services, version, service):
 
 def test_nghttp_and_nghttpd_exchange_trailers(gateway, client, services, nghttpd):
     url = f"http://{GATEWAY}:{HTTP}/nghttpd/65536"
-    process = client.popen("timeout", "60", "nghttp", "-nv", "-H:authority: shop.example", url, stdout=-1, text=True)
+    process = client.popen("timeout", "300", "nghttp", "-nv", "-H:authority: shop.example", url, stdout=-1, text=True)
     out, _ = process.communicate()
     assert "x-sum: done" in out and ":status: 200" in out, out
 
 
 def test_h2load_on_http2_services_gets_every_answer(gateway, client, services, nghttpd):
     process = client.popen(
-        "timeout", "60", "h2load", "-n", "2000", "-c", "8", "-m", "16", f"{HTTP_URL}/nghttpd/1",
+        "timeout", "300", "h2load", "-n", "2000", "-c", "8", "-m", "16", f"{HTTP_URL}/nghttpd/1",
         "--connect-to", f"{GATEWAY}:{HTTP}", stdout=-1, stderr=-1, text=True,
     )
     out, _ = process.communicate()
@@ -309,8 +309,16 @@ def test_service_goes_away(gateway, client, services, twin, version, service):
     }
 
 
+def connections(gateway, service):
+    cluster = f"outbound|80||{service}-service.default.svc.cluster.local"
+    return gateway.metrics().sum("envoy_cluster_upstream_cx_active", cluster_name=cluster)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_endpoint_resets_the_stream(gateway, client, services, twin, version):
+    # One that it has ended, but the gateway does not know of yet, would be another reason.
+    of_twin = lambda: connections(gateway, "twin") + connections(gateway, "any")
+    wait_for(lambda: twin.open_connections == of_twin(), "the gateway knows which connections are left")
     assert answer_of(client, version, "/twin/reset")[0] == 503
     wait_for(gateway.is_quiet, "nothing is left")
     assert gateway.logged("/twin/reset")["flags"] == "UR"

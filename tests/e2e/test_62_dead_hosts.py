@@ -9,7 +9,7 @@ from tests.e2e.conftest import HTTP_URL, Response, run_in, wait_for
 
 GATEWAY_THERE = "10.77.2.254/32"
 RULES = shop.DESTINATION_RULES.replace(
-    "tcp: {connectTimeout: 2s}", "tcp: {connectTimeout: 1s, tcpKeepalive: {time: 1s, interval: 1s, probes: 2}}", 1
+    "tcp: {connectTimeout: 30s}", "tcp: {connectTimeout: 3s, tcpKeepalive: {time: 1s, interval: 1s, probes: 2}}", 1
 )
 
 

@@ -20,7 +20,7 @@ from tests.lab import netns
 def test_fifty_reloads_under_load_fail_no_request(gateway, client, services):
     with Load(client) as load, gateway.editing("routes.yaml") as (routes, text):
         for i in range(50):
-            routes.write_text(text.replace("timeout: 60s", f"timeout: {60 + i}s"))
+            routes.write_text(text.replace("timeout: 300s", f"timeout: {300 + i}s"))
             gateway.ctl("reload")
             answered = load.answered
             wait_for(lambda: load.answered > answered, "requests go on")
@@ -41,7 +41,7 @@ def test_reload_changes_routes_and_endpoints(gateway, client, services):
 def test_broken_reload_changes_nothing_and_says_what_is_wrong(gateway, client, services):
     before = json.loads(gateway.ctl("config").stdout)
     with gateway.editing("routes.yaml") as (routes, text):
-        routes.write_text(text.replace("timeout: 60s", "timeout: 60 apples").replace("hosts: [shop.example]", "hosts: []"))
+        routes.write_text(text.replace("timeout: 300s", "timeout: 60 apples").replace("hosts: [shop.example]", "hosts: []"))
         answer = gateway.ctl("reload", check=False)
         assert answer.returncode == 1
         said = answer.stdout + answer.stderr
@@ -154,7 +154,7 @@ def test_load_generators_see_no_error(gateway, client, services, tls):
     else:
         with netns.inside(f"{LAB}-client"):
             said = subprocess.run(
-                ["wrk", "-c32", "-t1", "-d4", "-H", "Host: shop.example", f"http://{GATEWAY}:{HTTP}/checkout"],
+                ["wrk", "-c32", "-t1", "-d4", "--timeout", "60s", "-H", "Host: shop.example", f"http://{GATEWAY}:{HTTP}/checkout"],
                 check=True,
                 text=True,
                 stdout=subprocess.PIPE,
