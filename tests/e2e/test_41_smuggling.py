@@ -61,7 +61,7 @@ class Conversation:
     """A client's connection: what was asked, and the answers in their order."""
 
     def __init__(self, client):
-        self.socket = client.connect(timeout=10)
+        self.socket = client.connect()
         self.tape = Tape(self.socket.recv)
 
     def __enter__(self):
@@ -152,7 +152,7 @@ def check_request(case, rules, client, probe, oracle):
     # Whatever else the case made of itself is ahead of this one on its way to the oracle.
     probe.send(ask(b"/last"))
     assert probe.answer().body == b"/last"
-    wait_for(oracle.is_between_requests, "the oracle is between requests", bound=10)
+    wait_for(oracle.is_between_requests, "the oracle is between requests")
     assert not oracle.broken, oracle.broken
     whole = [m for m in oracle.arrived if m.whole]
     assert (whole[0].target, whole[-1].target) == (b"/before", b"/last"), whole
@@ -224,7 +224,7 @@ def check_response(case, number, client, oracle):
             assert c.answer().body == b"/after"
         else:
             assert c.is_ended()
-    wait_for(oracle.is_between_requests, "the oracle is between requests", bound=10)
+    wait_for(oracle.is_between_requests, "the oracle is between requests")
     assert not oracle.broken, oracle.broken
     # One answer to one request; and if the next one was asked, it was on another connection.
     targets = [target, b"/after"] if answer is not None else [target]

@@ -7,6 +7,7 @@ the one form in which the gateway is to write HTTP. It answers a request with wh
 
 import io
 import re
+import select
 import socket
 import threading
 
@@ -186,19 +187,29 @@ class Oracle:
         self.answers = {}  # target to (bytes, whether the connection ends after them)
         self.n_connections = 0
         self.n_reading = 0  # connections inside a request
+        self.open = set()  # the listener's socket and those of connections
         self.lock = threading.Lock()
         self.listener = netns.listen(namespace, address)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.listener.setblocking(False)
+        self.open.add(self.listener)
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
+        self.accepting.start()
 
     def _accept(self):
         while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
+            select.select([self.listener], [], [])
             with self.lock:
+                try:
+                    connection, _ = self.listener.accept()
+                except (BlockingIOError, ConnectionAbortedError):
+                    continue
+                except OSError:
+                    return
                 self.n_connections += 1
                 number = self.n_connections
+                self.n_reading += 1
+                self.open.add(connection)
+            connection.setblocking(True)
             threading.Thread(target=self._serve, args=(connection, number), daemon=True).start()
 
     def _count_reading(self, n):
@@ -211,32 +222,56 @@ class Oracle:
             answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nx-number: %d\r\n\r\n" % (len(message.target), number)
             if message.method != b"HEAD":
                 answer += message.target
-        connection.sendall(answer)
+        if ends:
+            # In one segment: who has all of the answer knows of the end too.
+            connection.sendall(answer, socket.MSG_MORE)
+            connection.shutdown(socket.SHUT_WR)
+        else:
+            connection.sendall(answer)
         return not ends
+
+    def _wait_for_bytes(self, connection):
+        """Leaves them where they are: when they have come, the socket is readable or the connection counts as reading."""
+        self._count_reading(-1)
+        try:
+            connection.recv(1, socket.MSG_PEEK)
+        finally:
+            self._count_reading(1)
+
+    def _read_one(self, tape, number):
+        message = Message(number)
+        try:
+            read(tape, message)
+        finally:
+            with self.lock:
+                self.arrived.append(message)
+        return message, len(self.arrived)
 
     def _serve(self, connection, number):
         tape = Tape(connection.recv)
-        with connection:
-            try:
-                while not tape.is_at_end():
-                    message = Message(number)
-                    self._count_reading(1)
-                    try:
-                        read(tape, message)
-                    finally:
-                        with self.lock:
-                            self.arrived.append(message)
-                            n = len(self.arrived)
-                        self._count_reading(-1)
-                    if not self._answer(connection, message, n):
-                        break
-            except Broken as error:
-                self.broken.append(str(error))
-            except (Cut, OSError):
-                pass
+        try:
+            while True:
+                if tape.buffer == b"":
+                    self._wait_for_bytes(connection)
+                if tape.is_at_end() or not self._answer(connection, *self._read_one(tape, number)):
+                    break
+        except Broken as error:
+            self.broken.append(str(error))
+        except (Cut, OSError):
+            pass
+        with self.lock:
+            self.open.remove(connection)
+            connection.close()
+            self.n_reading -= 1
 
     def is_between_requests(self):
-        return self.n_reading == 0
+        """Nothing has come that is not among what arrived."""
+        with self.lock:
+            poll = select.poll()
+            for sock in self.open:
+                poll.register(sock, select.POLLIN)
+            # In this order: bytes that were taken since count as being read.
+            return poll.poll(0) == [] and self.n_reading == 0
 
     def clear(self):
         with self.lock:
@@ -244,5 +279,8 @@ class Oracle:
             self.answers = {}
 
     def stop(self):
+        with self.lock:
+            self.open.remove(self.listener)
         self.listener.shutdown(socket.SHUT_RDWR)
+        self.accepting.join(60)
         self.listener.close()
