@@ -58,17 +58,34 @@ def tcp_frames(path):
     return [p[TCP] for p in rdpcap(str(path)) if TCP in p]
 
 
+def client_port(frame):
+    return frame.sport if frame.dport in (HTTP, HTTPS) else frame.dport
+
+
+def begun(frames):
+    """Those of connections whose beginning is there: a kernel may repeat what it had for a gateway before this one."""
+    ports = {f.sport for f in frames if f.flags == "S"}
+    return [f for f in frames if client_port(f) in ports]
+
+
+def ended(path):
+    """The ports of clients whose connection is there from its beginning to their FIN."""
+    return {f.sport for f in begun(tcp_frames(path)) if "F" in f.flags and f.dport in (HTTP, HTTPS)}
+
+
 def test_a_whole_connection_is_seen_in_both_directions(gateway, client, services, capture):
     c = capture("--port", "external", f"tcp port {HTTP}")
     assert client.status(URL) == 200
     # What is written is what had come; the connection's end may come a little later.
-    wait_for(lambda: any("F" in f.flags for f in tcp_frames(c.path) if f.dport == HTTP), "the client's FIN is seen")
+    wait_for(lambda: ended(c.path), "the client's FIN is seen")
     status, said = c.interrupt()
     assert status == 0, said
     frames = tcp_frames(c.path)
     assert said == f"{len(frames)} frames captured, 0 dropped"
-    assert [str(f.flags) for f in frames[:3]] == ["S", "SA", "A"]
-    assert frames[0].dport == HTTP and frames[1].sport == HTTP
+    frames = begun(frames)
+    # Each for the first time: on a slow machine, one or the other is repeated.
+    assert list(dict.fromkeys(str(f.flags) for f in frames))[:3] == ["S", "SA", "A"]
+    assert all(f.dport == HTTP for f in frames if f.flags == "S") and all(f.sport == HTTP for f in frames if f.flags == "SA")
     sent = b"".join(bytes(f.payload) for f in frames if f.dport == HTTP)
     received = b"".join(bytes(f.payload) for f in frames if f.sport == HTTP)
     assert b"GET /checkout HTTP/1.1\r\n" in sent
@@ -91,7 +108,7 @@ def test_the_filter_is_honoured_and_frames_are_cut(gateway, client, services, ca
     c = capture("--snaplen", "60", "tcp", "dst", "port", str(HTTPS))
     assert client.status(URL) == 200
     assert client.status(f"{HTTPS_URL}/checkout") == 200
-    wait_for(lambda: any("F" in f.flags for f in tcp_frames(c.path)), "the client's FIN is seen")
+    wait_for(lambda: ended(c.path), "the client's FIN is seen")
     assert c.interrupt()[0] == 0
     packets = rdpcap(str(c.path))
     assert packets and all(p[TCP].dport == HTTPS for p in packets)
@@ -150,14 +167,15 @@ def test_two_workers_make_one_file_and_each_frame_is_in_it_once(new_gateway, ser
     for _ in range(12):
         assert client.status(URL) == 200
     # Both workers have sent: 12 throws of a coin.
-    wait_for(lambda: sum("F" in f.flags and f.dport == HTTP for f in tcp_frames(c.path)) == 12, "all FINs are seen")
+    wait_for(lambda: len(ended(c.path)) == 12, "all FINs are seen")
     status, said = c.interrupt()
     assert status == 0 and said.endswith(" 0 dropped")
-    frames = tcp_frames(c.path)
-    seen = [(f.sport, f.dport, f.seq, f.ack, str(f.flags), len(f.payload)) for f in frames]
-    assert len([s for s in seen if s[4] == "S"]) == len([s for s in seen if s[4] == "SA"]) == 12
+    frames = begun(tcp_frames(c.path))
+    assert {client_port(f) for f in frames if f.flags == "SA"} == ended(c.path)
+    # What is repeated has a time or an identification of its own.
+    seen = [bytes(f.underlayer) for f in frames]
     assert len(set(seen)) == len(seen)
     per_connection = {}
     for f in frames:
-        per_connection.setdefault(f.sport if f.dport == HTTP else f.dport, []).append(str(f.flags))
-    assert all(flags[:3] == ["S", "SA", "A"] for flags in per_connection.values())
+        per_connection.setdefault(client_port(f), {}).setdefault(str(f.flags))
+    assert all(list(flags)[:3] == ["S", "SA", "A"] for flags in per_connection.values())
