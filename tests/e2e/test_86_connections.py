@@ -22,7 +22,8 @@ def test_both_sides_of_a_request_are_found_by_what_they_are(client, services, co
         s.sendall(REQUEST)
         assert s.recv(65536).startswith(b"HTTP/1.1 200")
         port = s.getsockname()[1]
-        (down,) = connections(f":{port}")
+        # The client's kernel may take its time to acknowledge the answer.
+        (down,) = wait_for(lambda: connections(f":{port}", "waits=application"), "nothing is unacknowledged")
         assert (down["state"], down["direction"], down["waits_for"]) == ("ESTABLISHED", "downstream", "application")
         assert down["local"].endswith(f":{HTTP}") and down["of"].endswith(f"_{HTTP}")
         assert down["srtt_us"] > 0 and down["cwnd"] > 0
@@ -48,16 +49,25 @@ def test_a_client_that_does_not_read_is_waited_for(client, services, connections
     with client.connect() as s:
         s.sendall(b"GET /checkout/bytes/20000000 HTTP/1.1\r\nHost: shop.example\r\n\r\n")
         port = s.getsockname()[1]
-        wait_for(lambda: connections(f"remote=:{port}", "waits=peer-window", "queued=10000"), "its window is full")
-        (c,) = connections(f"remote=:{port}", "detail")
-        assert c["memory"] >= c["send_queued"] > 0 and c["sending"]["unsent"] > 0
+        # Until its buffer is full, the window may open again.
+        full = lambda: [
+            c
+            for c in connections(f"remote=:{port}", "waits=peer-window", "queued=10000", "detail")
+            if c["sending"]["unsent"] > 0
+        ]
+        (c,) = wait_for(full, "its window is full")
+        assert c["memory"] >= c["send_queued"] > 0
 
 
 def test_pages_and_errors(gateway, client, services, connections):
     sockets = [client.connect() for _ in range(5)]
     try:
         mine = {s.getsockname()[1] for s in sockets}
-        wait_for(lambda: len(connections("direction=downstream", "established")) >= 5, "all are there")
+
+        def are_alone():
+            return {int(c["remote"].rsplit(":", 1)[1]) for c in connections("direction=downstream", "established")} == mine
+
+        wait_for(are_alone, "all are there, and those of the tests before are gone")
         answer = gateway.ctl("connections", "direction=downstream", "limit=2")
         assert len(json.loads(answer.stdout)["connections"]) == 2
         assert answer.stderr.startswith("2 of ")
