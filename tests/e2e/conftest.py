@@ -5,6 +5,7 @@ which then are everybody's. Nothing here waits for a time: wait_for() waits for 
 condition and fails when a generous bound is over.
 """
 
+import collections
 import contextlib
 import json
 import logging
@@ -94,6 +95,14 @@ class Metrics:
         ]
         assert found or labels, f"no metric {name}"
         return sum(found)
+
+
+def by_worker(gateway, name):
+    found = collections.Counter()
+    for metric, labels, value in gateway.metrics().samples:
+        if metric == name:
+            found[labels["worker"]] += value
+    return found
 
 
 class Gateway:

@@ -1,22 +1,13 @@
 """Two workers on ports with one queue each: who gets what, and that everybody knows the neighbours."""
 
-import collections
 import json
 
 import pytest
 
-from tests.e2e.conftest import GATEWAY, HTTPS_URL, HTTP_URL, Response, cores_of_workers, ping, run_in, wait_for
+from tests.e2e.conftest import GATEWAY, HTTPS_URL, HTTP_URL, Response, by_worker, cores_of_workers, ping, run_in, wait_for
 from tests.e2e.test_20_transfer import download
 
 N = 200
-
-
-def by_worker(gateway, name):
-    found = collections.Counter()
-    for metric, labels, value in gateway.metrics().samples:
-        if metric == name:
-            found[labels["worker"]] += value
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +30,9 @@ def test_connections_of_one_client_spread_over_the_workers(gateway, client, serv
 
 
 def test_both_workers_open_connections_and_their_answers_come_back(gateway, client, services):
-    download(client, f"{HTTPS_URL}/checkout/bytes/3000000", 3_000_000)
+    # What a ring holds while another process has its worker's core: of the many connections before, it may be less than came.
+    dropped = gateway.metrics().sum("pollgate_steer_drop_full_total")
+    download(client, f"{HTTPS_URL}/checkout/bytes/500000", 500_000)
     for _ in range(20):
         assert client.status(f"{HTTPS_URL}/payment") == 200
     opened = by_worker(gateway, "pollgate_tcp_active_opens_total")
@@ -47,19 +40,20 @@ def test_both_workers_open_connections_and_their_answers_come_back(gateway, clie
     metrics = gateway.metrics()
     # Each port has one queue, which worker 0 has: what is worker 1's goes over a ring in both directions.
     assert metrics.sum("pollgate_steer_handed_over_total") > 0
-    assert metrics.sum("pollgate_steer_drop_full_total") == 0
+    assert metrics.sum("pollgate_steer_drop_full_total") == dropped
 
 
 def test_a_neighbour_that_one_worker_found_is_known_to_all(gateway, client, services):
     """Both know every endpoint in the end although each was asked for once."""
     for path in ("checkout", "inventory", "payment"):
-        for _ in range(12):
-            client.status(f"{HTTP_URL}/{path}")
-    known = wait_for(
-        lambda: (k := by_worker(gateway, "pollgate_neigh_entries")) and k["0"] == k["1"] and k,
-        "both workers know the same neighbours",
+        used = lambda: client.status(f"{HTTP_URL}/{path}") and all(
+            n > 0 for name, n in services.counts().items() if name.startswith(path)
+        )
+        wait_for(used, f"every endpoint of {path} is used")
+    wait_for(
+        lambda: (k := by_worker(gateway, "pollgate_neigh_entries")) and k["0"] == k["1"] >= 10,
+        "both workers know the same neighbours, nine endpoints and the client",
     )
-    assert known["0"] >= 10  # nine endpoints and the client
     assert gateway.metrics().sum("pollgate_neigh_heard_total") > 0
 
 
