@@ -329,7 +329,7 @@ def test_addresses_and_routes_are_followed(pod, gateway, client):
         run_in("gw", "ip", "route", "del", "10.77.3.0/24", check=False)
         run_in("gw", "ip", "addr", "del", f"{second}/24", "dev", "ga")
     wait_for(lambda: not netns.accepts(f"{LAB}-client", (second, HTTP)), "the address is gone")
-    assert client.status(f"{HTTP_URL}/checkout") == 200
+    wait_for(lambda: client.status(f"{HTTP_URL}/impatient") == 200, "the default route is used")
 
 
 @contextlib.contextmanager
@@ -425,7 +425,7 @@ def test_mtu_of_the_interface_is_followed(pod, gateway, client):
         ask()
 
 
-def test_link_of_the_interface_is_told(pod, gateway):
+def test_link_of_the_interface_is_told(pod, gateway, client):
     def is_up():
         return gateway.metrics().sum("pollgate_port_up", port="pod") == 1
 
@@ -436,6 +436,7 @@ def test_link_of_the_interface_is_told(pod, gateway):
     with link_down():
         assert not is_up() and status() is False
     wait_for(is_up, "the link is up again")
+    wait_for(lambda: client.status(f"{HTTP_URL}/impatient") == 200, "the routes are used again")
 
 
 def test_route_that_is_replaced_by_one_of_another_interface_is_gone(pod, gateway, client):
