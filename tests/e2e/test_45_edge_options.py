@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.e2e.conftest import HTTP, HTTP_URL, Response, read_to_end
+from tests.e2e.conftest import HTTP, HTTP_URL, Response, read_to_end, wait_for
 
 LIMIT = 20
 SPEC = f"  http: {{acceptHttp10: true, requestTimeout: 1s, maxConnectionsPerAddress: {LIMIT}}}\n"
@@ -64,6 +64,8 @@ def test_an_address_has_so_many_connections(gateway, client, services):
         except ConnectionError:
             return False
 
+    active = "envoy_http_downstream_cx_active"
+    wait_for(lambda: gateway.metrics().sum(active) == 0, "the connections of the tests before are gone")
     before = gateway.metrics().sum("pollgate_downstream_address_overflow_total")
     workers = gateway.core.count(",") + 1
     open_ones = []

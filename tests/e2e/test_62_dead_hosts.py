@@ -1,6 +1,7 @@
 """Services whose host vanishes without a word: tcpKeepalive and connectTimeout find out."""
 
 import contextlib
+import json
 
 import pytest
 
@@ -32,6 +33,12 @@ def connections(gateway, service):
     return gateway.metrics().sum("envoy_cluster_upstream_cx_active", cluster_name=f"outbound|80||{service}-service.default.svc.cluster.local")
 
 
+def unacknowledged(gateway):
+    """Bytes for services, by connection."""
+    answer = json.loads(gateway.ctl("connections", "direction=upstream").stdout)
+    return [c["send_queued"] for c in answer["connections"]]
+
+
 def ended_by_keepalive(gateway):
     return gateway.metrics().sum("pollgate_tcp_timeout_keepalive_total")
 
@@ -59,6 +66,8 @@ def test_a_request_that_waits_for_a_dead_host_is_answered(gateway, client, servi
     with client.connect() as s, s.makefile("rb") as stream:
         s.sendall(b"GET /checkout/waits HTTP/1.1\r\nhost: shop.example\r\n\r\n")
         wait_for(lambda: sum(services.counts().values()) == 1, "the request at the service")
+        # Who waits for an acknowledgement sends again, not probes.
+        wait_for(lambda: unacknowledged(gateway) == [0], "its acknowledgement")
         with vanished():
             answer = Response(stream)
     assert answer.status == 503
