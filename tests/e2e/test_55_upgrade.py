@@ -12,6 +12,8 @@ from tests.lab import netns, websocket_service
 from tests.lab.service import pattern
 
 MEGABYTE = 1 << 20
+# No pings of its own, which would have to be answered in time.
+PATIENT = {"max_size": None, "compression": None, "ping_interval": None, "close_timeout": 60}
 PARTS = """\
 {chat}---
 {raw}---
@@ -46,7 +48,8 @@ async def echo(ws):
 @pytest.fixture(scope="module")
 def chat(all_services, shared_gateway):
     async def start():
-        servers.append(await websockets.serve(echo, sock=netns.listen(f"{LAB}-svc", (CHAT, PORT)), max_size=None, compression=None))
+        sock = netns.listen(f"{LAB}-svc", (CHAT, PORT))
+        servers.append(await websockets.serve(echo, sock=sock, **PATIENT))
         for address in RAW:
             servers.append(await websocket_service.serve(netns.listen(f"{LAB}-svc", (address, PORT)), got))
 
@@ -61,7 +64,8 @@ def chat(all_services, shared_gateway):
 
 
 async def converse(sock, **options):
-    async with websockets.connect(("wss" if "ssl" in options else "ws") + "://chat.shop.example/talk", sock=sock, max_size=None, compression=None, **options) as ws:
+    url = ("wss" if "ssl" in options else "ws") + "://chat.shop.example/talk"
+    async with websockets.connect(url, sock=sock, open_timeout=60, **PATIENT, **options) as ws:
         await ws.send("hello")
         assert await ws.recv() == "hello"
         await (await ws.ping())
