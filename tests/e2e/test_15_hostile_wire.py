@@ -146,7 +146,7 @@ def counted(gateway, **expected):
         return {name: now[name] - before[name] for name in expected}
 
     with contextlib.suppress(AssertionError):
-        wait_for(lambda: all(grown()[n] >= expected[n] for n in expected), "counters", bound=20)
+        wait_for(lambda: all(grown()[n] >= expected[n] for n in expected), "counters")
     assert grown() == expected
 
 
