@@ -419,6 +419,11 @@ bool dataplane_port_status(const struct dataplane *d, unsigned index, struct por
 		.tx_bytes = stats.obytes,
 		.tx_errors = stats.oerrors,
 	};
+	for (unsigned q = 0; p->gso != NULL && q < p->n_queues; q++) {
+		out->tx_packets += stat_read(&p->gso[q].packets);
+		out->tx_bytes += stat_read(&p->gso[q].bytes);
+		out->tx_errors += stat_read(&p->gso[q].errors);
+	}
 	memcpy(out->mac, p->mac, sizeof(out->mac));
 	port_offload_print(&p->offloads, out->offloads);
 	port_rss_print(&p->rss, out->steering);

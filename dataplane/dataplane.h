@@ -86,7 +86,7 @@ struct port_status {
 	bool link_up;
 	uint64_t n_link_changes;              // of the MAC or the MTU that were followed
 	const char *checksum;                 // "accept-partial"
-	char offloads[PORT_STATUS_TEXT_SIZE]; // "rx-checksum tcp-checksum tso"; "none"
+	char offloads[PORT_STATUS_TEXT_SIZE]; // "rx-checksum tcp-checksum tso"; "gso"; "none"
 	char steering[PORT_STATUS_TEXT_SIZE]; // "rss verified"; "software: one worker"
 	uint64_t rx_packets, rx_bytes, rx_missed, rx_errors, rx_nombuf;
 	uint64_t tx_packets, tx_bytes, tx_errors;

@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <linux/if_xdp.h>
 #include <net/if.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
@@ -450,6 +451,54 @@ static void receive_groups(struct port *p, const struct port_config *config)
 			p->name, strerror(-result));
 }
 
+// With zero copies frames cost less than the way through the kernel.
+static bool is_zero_copy(const struct port *p)
+{
+	struct xdp_options options = {0};
+	socklen_t size = sizeof(options);
+
+	return getsockopt(p->sockets[0], SOL_XDP, XDP_OPTIONS, &options, &size) == 0
+		&& options.flags & XDP_OPTIONS_ZEROCOPY;
+}
+
+static void close_gso(struct port *p)
+{
+	for (unsigned q = 0; p->gso != NULL && q < p->n_queues; q++) {
+		if (p->gso[q].fd >= 0)
+			claimed[p->gso[q].fd] = false;
+		gso_socket_close(&p->gso[q]);
+	}
+	free(p->gso);
+	p->gso = NULL;
+}
+
+// Lets the kernel cut packets if the driver hands every frame to it anyway.
+static void open_gso(struct port *p, const struct port_config *config)
+{
+	bool packets = config->kind == PORT_KIND_AF_PACKET;
+	int result = 0;
+
+	if (!config->offloads || !sits_on_kernel_interface(config) || is_zero_copy(p))
+		return;
+	p->gso = calloc(p->n_queues, sizeof(*p->gso));
+	for (unsigned q = 0; p->gso != NULL && q < p->n_queues; q++)
+		p->gso[q].fd = -1;
+	if (p->gso == NULL)
+		result = -ENOMEM;
+	for (unsigned q = 0; q < p->n_queues && result == 0; q++) {
+		result = gso_socket_open(
+			&p->gso[q], p->interface_index, packets ? p->sockets[q] : -1);
+		if (result == 0 && p->gso[q].fd < (int)sizeof(claimed))
+			claimed[p->gso[q].fd] = true; // by us
+	}
+	if (result == 0) {
+		port_offload_use_gso(&p->offloads);
+		return;
+	}
+	log_warning("the kernel will not cut packets port=%s error=%s", p->name, strerror(-result));
+	close_gso(p);
+}
+
 int port_open(struct port *p, const struct port_config *config, unsigned index, unsigned n_workers,
 	struct rte_mempool *pool, char *error, size_t error_size)
 {
@@ -504,6 +553,7 @@ int port_open(struct port *p, const struct port_config *config, unsigned index, 
 	if (!config->shared && has_ip6(config))
 		receive_groups(p, config);
 	choose_mac(p);
+	open_gso(p, config);
 	port_offload_print(&p->offloads, offloads);
 	port_rss_print(&p->rss, steering);
 	log_info("open port=%s driver=%s device=%s queues=%u mtu=%u checksum=%s offloads=\"%s\" "
@@ -526,6 +576,7 @@ void port_close(struct port *p)
 		if (p->sockets[q] >= 0)
 			claimed[p->sockets[q]] = false;
 	}
+	close_gso(p);
 	if (p->is_open) {
 		rte_eth_dev_info_get(p->id, &info);
 		rte_eth_dev_stop(p->id);

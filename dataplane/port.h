@@ -6,6 +6,7 @@
 #pragma once
 
 #include "dataplane/dataplane.h"
+#include "dataplane/gso_socket.h"
 #include "dataplane/port_offload.h"
 #include "dataplane/port_rss.h"
 #include "dataplane/xdp.h"
@@ -32,6 +33,7 @@ struct port {
 	struct port_rss rss;
 	bool wakes; // a frame can end a worker's wait: by its queue's socket, or a receive interrupt
 	int sockets[DATAPLANE_MAX_WORKERS]; // of the queues, owned by the driver; -1: none
+	struct gso_socket *gso;             // one for each queue; NULL: none, see port_offloads
 	char device_name[64];
 	bool shared;              // addresses, routes and neighbours are the kernel's
 	unsigned interface_index; // of the kernel's interface below; 0: none

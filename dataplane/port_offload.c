@@ -45,6 +45,15 @@ void port_offload_choose(struct port_offloads *out, const struct rte_eth_dev_inf
 	net->tso_frame = limits & PORT_TSO_WITHIN_MTU ? mtu : 0;
 }
 
+void port_offload_use_gso(struct port_offloads *o)
+{
+	o->gso = true;
+	o->net.tso4 = true;
+	o->net.tso6 = true;
+	o->net.tso_mbufs = TSO_MBUFS;
+	o->net.tso_frame = 0;
+}
+
 void port_offload_print(const struct port_offloads *o, char text[PORT_OFFLOADS_TEXT_SIZE])
 {
 	const struct {
@@ -54,8 +63,9 @@ void port_offload_print(const struct port_offloads *o, char text[PORT_OFFLOADS_T
 		{o->rx_csum,                  "rx-checksum" },
 		{o->net.ip4_csum,             "ip4-checksum"},
 		{o->net.tcp_csum,             "tcp-checksum"},
-		{o->net.tso6,                 "tso"         },
+		{o->net.tso6 && !o->gso,      "tso"         },
 		{o->net.tso4 && !o->net.tso6, "tso4"        },
+		{o->gso,                      "gso"         },
 	};
 	int len = 0;
 

@@ -263,6 +263,8 @@ static void attach_ports(struct worker *w)
 		p->prepares = s->ports[i].offloads.tx_flags != 0;
 		p->queue = w->index < n ? (uint16_t)w->index : UINT16_MAX;
 		p->sender = s->workers[w->index % n];
+		if (p->queue != UINT16_MAX && s->ports[i].gso != NULL)
+			p->gso = &s->ports[i].gso[p->queue];
 	}
 }
 

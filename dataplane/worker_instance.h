@@ -16,8 +16,9 @@ struct worker_port {
 	struct worker *
 		sender; // who has the transmit queue: itself, or the one whose outbox takes the frames
 	uint16_t port_id;
-	uint16_t queue;  // both directions; UINT16_MAX: none
-	struct rss *rss; // of all workers; NULL: the port has none
+	uint16_t queue;         // both directions; UINT16_MAX: none
+	struct rss *rss;        // of all workers; NULL: the port has none
+	struct gso_socket *gso; // of the queue; NULL: who cuts packets is the device
 	bool prepares; // the device does something to frames, and its driver wants to see them before
 
 	// per packet

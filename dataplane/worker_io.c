@@ -31,14 +31,36 @@ static void drop_frames(struct worker *w, struct rte_mbuf **ms, unsigned n)
 	rte_pktmbuf_free_bulk(ms, n);
 }
 
-// The driver takes the first frames, as many as it returns.
+// How many frames from the first one on go to the driver: those in front of one that the kernel cuts.
+static unsigned count_driver_frames(
+	const struct worker_port *p, struct rte_mbuf *const *ms, unsigned n)
+{
+	unsigned i = 0;
+
+	if (p->gso == NULL)
+		return n;
+	while (i < n && !(ms[i]->ol_flags & RTE_MBUF_F_TX_TCP_SEG))
+		i++;
+	return i;
+}
+
+// The driver, or the kernel that cuts, takes the first frames, as many as it returns.
 static unsigned burst_out(const struct worker_port *p, struct rte_mbuf **ms, unsigned n)
 {
-	uint16_t sent;
+	unsigned sent = 0, run, taken;
 
-	for (unsigned i = 0; i < n; i++)
-		tsan_release(&ms[i]->refcnt);
-	sent = rte_eth_tx_burst(p->port_id, p->queue, ms, (uint16_t)n);
+	do {
+		run = count_driver_frames(p, ms + sent, n - sent);
+		if (run > 0) {
+			for (unsigned i = sent; i < sent + run; i++)
+				tsan_release(&ms[i]->refcnt);
+			taken = rte_eth_tx_burst(p->port_id, p->queue, ms + sent, (uint16_t)run);
+		} else {
+			run = 1;
+			taken = gso_socket_send(p->gso, ms[sent]);
+		}
+		sent += taken;
+	} while (taken == run && sent < n);
 	stat_add(&p->worker->stats.tx_packets, sent);
 	return sent;
 }

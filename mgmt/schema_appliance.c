@@ -95,7 +95,8 @@ static const struct field port_fields[] = {
 		.values = checksums),
 	FIELD("offloads", F_ENUM, offloads,
 		"auto: the device computes checksums, cuts segments and spreads packets over workers "
-		"(RSS) as far as it offers to; off: nothing",
+		"(RSS) as far as it offers to, and for af_xdp without zero-copy and af_packet the kernel cuts "
+		"(GSO); off: nothing",
 		.dflt = "auto", .values = offloads),
 };
 static const struct object_type port_type = TYPE("Appliance spec.ports[]", port_fields);

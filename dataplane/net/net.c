@@ -227,7 +227,7 @@ static void share_checksums(const struct iface *out, struct rte_mbuf *m, bool is
 {
 	const struct net_offloads *o = &out->offloads;
 
-	if (!o->tcp_csum) {
+	if (!o->tcp_csum && !(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG)) {
 		csum_finish(m);
 		m->ol_flags = 0;
 	}

@@ -36,7 +36,7 @@ enum csum_policy {
 struct net_offloads {
 	bool ip4_csum; // fills in the checksum of the IPv4 header
 	bool tcp_csum; // completes that of TCP, over both families
-	bool tso4;     // cuts large TCP packets into segments; only with the checksums above
+	bool tso4;     // cuts large TCP packets into segments and makes their checksums
 	bool tso6;
 	uint16_t tso_mbufs; // that such a packet may consist of, the headers' one included
 	uint16_t tso_frame; // bytes that what is cut off may have, Ethernet header included; 0: any

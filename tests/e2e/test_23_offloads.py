@@ -1,7 +1,7 @@
-"""Checksums and segmentation by the device, and without it: the TAP driver does both in software, so the kernel at
-the other end of the wire sees what a NIC would have sent and says what is wrong with it.
+"""Checksums and segmentation by the device, by the kernel below, and without them.
 
-The driver cuts IPv4 only, and only if what it cuts off fits the MTU with its Ethernet header: on these ports that
+The TAP driver does both in software, so the kernel at the other end of the wire sees what a NIC would have sent and says
+what is wrong with it. It cuts IPv4 only, and only if what it cuts off fits the MTU with its Ethernet header: on these ports that
 takes a peer whose MTU is smaller.
 """
 
@@ -12,7 +12,7 @@ import pathlib
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTP, HTTPS, HTTP_URL, LAB, Client, cores_of_workers, run_in
+from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTP, HTTPS, HTTPS_URL, HTTP_URL, LAB, Client, cores_of_workers, run_in
 from tests.lab import netns
 from tests.lab.service import pattern
 
@@ -36,7 +36,7 @@ def start(new_gateway, offloads, **options):
 
 @pytest.fixture(params=["auto", "off"])
 def gateway(request, services, new_gateway):
-    gateway = start(new_gateway, request.param)
+    gateway = start(new_gateway, request.param, mesh={"offloads": "off"})
     gateway.offloads = request.param
     return gateway
 
@@ -45,9 +45,9 @@ def port(gateway, name="external"):
     return next(p for p in json.loads(gateway.ctl("status").stdout)["ports"] if p["port"] == name)
 
 
-def bad_checksums():
-    """That the kernel has found in segments, in the client's namespace."""
-    with netns.inside(f"{LAB}-gw"):
+def bad_checksums(namespace="gw"):
+    """That the kernel has found in segments."""
+    with netns.inside(f"{LAB}-{namespace}"):
         lines = pathlib.Path("/proc/thread-self/net/snmp").read_text().splitlines()
     names, values = (line.split() for line in lines if line.startswith("Tcp:"))
     return int(values[names.index("InCsumErrors")])
@@ -86,6 +86,46 @@ def test_megabytes_arrive_whole_in_both_directions(gateway, tmp_path, family, sc
     else:
         assert segments > SIZE / 1400 / 2  # most of the download
         assert segments > 4 * packets
+
+
+@pytest.fixture(params=["whole", "cut"])
+def wire(request):
+    """Between two interfaces of one kernel large packets stay whole, unless the device says that it can do nothing with them."""
+    features = ("tso", "gso", "tx", "sg")
+    if request.param == "cut":
+        run_in("gw", "ethtool", "-K", "ga", *(word for f in features for word in (f, "off")))
+    yield request.param
+    run_in("gw", "ethtool", "-K", "ga", *(word for f in reversed(features) for word in (f, "on")))
+
+
+def received_by_client():
+    """Bytes and packets of its interface."""
+    with netns.inside(f"{LAB}-client"):
+        line = next(l for l in pathlib.Path("/proc/thread-self/net/dev").read_text().splitlines() if "ca:" in l)
+    return [int(n) for n in line.split(":")[1].split()[:2]]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("driver", ["af_xdp", "af_packet"])
+def test_the_kernel_cuts_what_goes_out(new_gateway, lab, services, wire, driver, family):
+    gateway = new_gateway(external={**shop.DUAL_STACK, "driver": driver}, mesh={"offloads": "off"}, memory="256Mi")
+    client = Client(gateway, GATEWAY6 if family == 6 else GATEWAY)
+    errors, (bytes_before, packets_before) = bad_checksums("client"), received_by_client()
+
+    answer = client.curl(f"{HTTPS_URL}/checkout/bytes/{SIZE}", text=False)
+    assert hashlib.sha256(answer.stdout).digest() == hashlib.sha256(pattern(0, SIZE)).digest()
+
+    assert bad_checksums("client") == errors
+    n_bytes, n_packets = (a - b for a, b in zip(received_by_client(), (bytes_before, packets_before)))
+    assert (n_bytes / n_packets > 4 * 1500) == (wire == "whole")
+    metrics = gateway.metrics()
+    assert port(gateway)["offloads"] == "gso"
+    assert port(gateway)["tx_errors"] == 0
+    assert metrics.sum("pollgate_eth_drop_not_ours_total") == 0  # no frame of ours came back
+    packets = metrics.sum("pollgate_tcp_tso_packets_total")
+    segments = metrics.sum("pollgate_tcp_tso_segments_total")
+    assert segments > SIZE / 1500 / 2  # most of the download
+    assert segments > 4 * packets
 
 
 def test_without_rss_two_queues_are_steered_in_software(services, new_gateway):

@@ -9,6 +9,7 @@ static const struct net_offloads nothing;
 static const struct net_offloads checksums = {.ip4_csum = true, .tcp_csum = true};
 static const struct net_offloads everything = {
 	.ip4_csum = true, .tcp_csum = true, .tso4 = true, .tso6 = true, .tso_mbufs = 64};
+static const struct net_offloads only_cuts = {.tso4 = true, .tso6 = true, .tso_mbufs = 64};
 
 // Both gateways are known, and nothing was sent yet.
 static void start(const struct net_offloads *offloads, uint16_t vlan)
@@ -172,6 +173,27 @@ static void how_many_segments_go_at_once_is_the_device_s_to_say(void)
 	}
 }
 
+// The kernel's socket takes large packets only (gso_socket.h): whole ones go to a driver that does nothing to them.
+static void whole_segments_are_complete_where_only_cutting_is_offered(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const struct rte_tcp_hdr *h;
+
+		start(&only_cuts, 0);
+		send_tcp(families[i][0], families[i][1], 100, 0);
+		assert_int_equal(rig.n_sent, 1);
+		assert_int_equal(rig.last_flags, 0);
+		send_tcp(families[i][0], families[i][1], 2 * 1001, 1001);
+		assert_true(rig.last_flags & RTE_MBUF_F_TX_TCP_SEG);
+		assert_true(rig.last_flags & (i == 0 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6));
+		assert_false(rig.last_flags & RTE_MBUF_F_TX_IP_CKSUM);
+		assert_int_equal(rig.n_sent, 3);
+		h = (const void *)(rig.sent[2].data + 14 + (i == 0 ? 20 : 40));
+		assert_int_equal(rte_be_to_cpu_32(h->sent_seq), 0xffffff00 + 1001);
+		assert_int_equal(rig_stop(), 0);
+	}
+}
+
 // ICMP, ARP and ND ask nothing of the device, not even in a buffer that came with flags.
 static void what_is_not_tcp_stays_whole(void)
 {
@@ -198,5 +220,6 @@ static void what_is_not_tcp_stays_whole(void)
 TESTS(TEST(checksums_are_the_same_whoever_computes_them),
 	TEST(each_checksum_is_offloaded_by_itself),
 	TEST(a_packet_that_is_cut_is_what_segments_would_have_been),
+	TEST(whole_segments_are_complete_where_only_cutting_is_offered),
 	TEST(how_many_segments_go_at_once_is_the_device_s_to_say),
 	TEST(what_is_not_tcp_stays_whole))

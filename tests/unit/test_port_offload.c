@@ -65,4 +65,31 @@ static void an_offer_is_used_if_all_that_it_needs_is_offered(void)
 	}
 }
 
-TESTS(TEST(an_offer_is_used_if_all_that_it_needs_is_offered))
+static void the_kernel_cuts_whatever_the_device_offers(void)
+{
+	static const struct {
+		uint64_t tx;
+		const char *text;
+	} cases[] = {
+		{0, "gso"},
+		{TCP, "tcp-checksum gso"},
+		{ALL_TX, SUMS " gso"},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct rte_eth_dev_info info = {.tx_offload_capa = cases[i].tx};
+		char text[PORT_OFFLOADS_TEXT_SIZE];
+		struct port_offloads o;
+
+		port_offload_choose(&o, &info, 1500, TAP, false);
+		port_offload_use_gso(&o);
+		port_offload_print(&o, text);
+		assert_string_equal(text, cases[i].text);
+		assert_true(o.net.tso4 && o.net.tso6);
+		assert_int_equal(o.net.tso_mbufs, 64);
+		assert_int_equal(o.net.tso_frame, 0);
+	}
+}
+
+TESTS(TEST(an_offer_is_used_if_all_that_it_needs_is_offered),
+	TEST(the_kernel_cuts_whatever_the_device_offers))
