@@ -19,7 +19,7 @@ enum mbuf_layout {
 	MBUF_PAGED,  // small pages, none crosses a border: for zero-copy AF_XDP; costs a page each
 };
 
-// Bytes that one mbuf takes in the pool, with its share of the ring of those that are free.
+// Bytes that one mbuf takes in the pool, with its share of the list of those that are free.
 size_t mbuf_size(enum mbuf_layout layout);
 
 // Returns the pool, or NULL and a sentence in 'error'.

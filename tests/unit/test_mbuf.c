@@ -40,4 +40,27 @@ static void a_pool_takes_no_more_than_its_buffers_sizes(void)
 	}
 }
 
-TESTS(TEST(a_pool_takes_no_more_than_its_buffers_sizes))
+// What was freed last is given out first, also what does not fit the cache of a core.
+static void warm_buffers_come_first(void)
+{
+	static struct rte_mbuf *ms[2048];
+	uintptr_t low = UINTPTR_MAX, high = 0;
+	struct rte_mempool *pool;
+	char error[256];
+
+	test_eal_init();
+	pool = mbuf_pool_new(MANY, MBUF_PACKED, error, sizeof(error));
+	assert_non_null(pool);
+	for (unsigned round = 0; round < 2 * MANY / 2048; round++) {
+		assert_int_equal(rte_pktmbuf_alloc_bulk(pool, ms, 2048), 0);
+		for (unsigned i = 0; i < 2048; i++) {
+			low = RTE_MIN(low, (uintptr_t)ms[i]);
+			high = RTE_MAX(high, (uintptr_t)ms[i]);
+		}
+		rte_pktmbuf_free_bulk(ms, 2048);
+	}
+	assert_true(high - low < 2 * 2048 * mbuf_size(MBUF_PACKED));
+	rte_mempool_free(pool);
+}
+
+TESTS(TEST(a_pool_takes_no_more_than_its_buffers_sizes), TEST(warm_buffers_come_first))
