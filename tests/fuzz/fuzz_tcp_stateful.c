@@ -792,6 +792,14 @@ static void op_app(struct slot *s, uint8_t op)
 	}
 }
 
+static void set_mtu(uint16_t mtu)
+{
+	if (mtu == w.iface->mtu)
+		return;
+	w.iface->mtu = mtu;
+	tcp_mtu_follow(w.tcp, w.now_us);
+}
+
 static void op_switch(uint8_t bits)
 {
 	w.refuse = bits & 1;
@@ -800,6 +808,7 @@ static void op_switch(uint8_t bits)
 	w.end_in_event = bits & 8;
 	w.hold = bits & 16;
 	w.deaf = bits & 32;
+	set_mtu(bits & 64 ? 700 : 1500);
 	if (!w.hold)
 		release_held();
 }
@@ -886,8 +895,8 @@ static void start(uint8_t how, uint8_t more)
 	settings.nagle = how & 16;
 	settings.linger_bytes = how & 32 ? 3000 : settings.linger_bytes;
 	if (more & 2)
-		iface.offloads = (struct net_offloads){.ip4_csum = true,
-			.tcp_csum = true,
+		iface.offloads = (struct net_offloads){.ip4_csum = more & 4,
+			.tcp_csum = more & 4,
 			.tso4 = true,
 			.tso_mbufs = (uint16_t)(2 + (more >> 2))};
 	config.max_mbufs_held = budgets[how >> 6 & 3];
