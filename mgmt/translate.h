@@ -94,9 +94,6 @@ const struct backend *backend_find(const struct translation *t, const char *host
 void backend_endpoints(struct translation *t, const struct wanted_cluster *c,
 	const struct key_value *labels, unsigned n_labels, struct cluster_config *to);
 
-// As Istio names clusters (reference 0.4); 'host' is complete.
-const char *cluster_name(
-	struct translation *t, uint32_t port, const char *subset, const char *host);
 // Notes that a route needs the cluster; returns its name.
 const char *cluster_want(struct translation *t, const struct backend *b,
 	const struct backend_port *port, const char *subset);

@@ -32,15 +32,11 @@ static void index_grow(struct translation *t)
 		*index_slot(t, t->clusters[i].name) = i + 1;
 }
 
-const char *cluster_name(struct translation *t, uint32_t port, const char *subset, const char *host)
-{
-	return region_printf(t->out, "outbound|%u|%s|%s", port, subset, host);
-}
-
 const char *cluster_want(struct translation *t, const struct backend *b,
 	const struct backend_port *port, const char *subset)
 {
-	const char *name = cluster_name(t, port->number, subset, b->host);
+	const char *name =
+		region_printf(t->out, "outbound|%u|%s|%s", port->number, subset, b->host);
 	unsigned *slot;
 
 	index_grow(t);

@@ -170,8 +170,8 @@ static void say_unknown_host(struct translation *t, const struct destination *d,
 	const char *best;
 
 	if (hidden != NULL) {
-		tree_field_warning(t->d, d->node, "host",
-			"ServiceEntry %s/%s is not exported to namespace %s: requests for it get 503; expected it, or *, in its exportTo",
+		tree_field_error(t->d, d->node, "host",
+			"ServiceEntry %s/%s is not exported to namespace %s; expected it, or *, in its exportTo",
 			hidden->document.namespace, hidden->document.name, t->appliance->namespace);
 		return;
 	}
@@ -181,12 +181,11 @@ static void say_unknown_host(struct translation *t, const struct destination *d,
 		&& backend_find(t, region_printf(t->work, "%s.svc." CLUSTER_DOMAIN, host)) != NULL)
 		best = region_printf(t->work, "%s.svc." CLUSTER_DOMAIN, host);
 	if (best != NULL && strcmp(best, d->host) != 0)
-		tree_field_warning(t->d, d->node, "host",
-			"unknown service \"%s\": requests for it get 503; did you mean \"%s\"?",
-			d->host, best);
+		tree_field_error(t->d, d->node, "host",
+			"unknown service \"%s\"; did you mean \"%s\"?", d->host, best);
 	else
-		tree_field_warning(t->d, d->node, "host",
-			"unknown service \"%s\": requests for it get 503; expected a Service or ServiceEntry of host %s",
+		tree_field_error(t->d, d->node, "host",
+			"unknown service \"%s\"; expected a Service or ServiceEntry of host %s",
 			d->host, host);
 }
 
@@ -200,51 +199,35 @@ static const char *port_list(struct translation *t, const struct backend *b)
 	return text;
 }
 
-// Says what is wrong with a destination, if something is; returns the port and the backend that it names, or NULL.
-static const struct backend_port *find_destination(struct route_builder *b,
-	const struct destination *d, const char *host, const struct backend **out)
+// Returns the cluster's name; one that does not exist if the destination is wrong, which is said.
+static const char *destination_cluster(struct route_builder *b, const struct destination *d)
 {
 	struct translation *t = b->t;
+	const char *host = host_complete(t->work, d->host, b->vs->document.namespace);
 	const struct backend *backend = backend_find(t, host);
 	const struct backend_port *port;
 
 	if (backend == NULL) {
 		say_unknown_host(t, d, host);
-		return NULL;
+		return "UnknownService";
 	}
 	port = choose_port(backend, d, b->place->server_port);
 	if (port == NULL) {
-		tree_field_warning(t->d, d->node, d->port != NULL ? "port" : "host",
+		tree_field_error(t->d, d->node, d->port != NULL ? "port" : "host",
 			d->port != NULL
-				? "%s has no port %u: requests for it get 503; expected one of %s"
-				: "%s does not have one port, nor port %u: requests for it get 503; expected port.number as one of %s",
+				? "%s has no port %u; expected one of %s"
+				: "%s does not have one port, nor port %u; expected port.number as one of %s",
 			host, d->port != NULL ? d->port->number : b->place->server_port,
 			port_list(t, backend));
-		return NULL;
+		return "UnknownService";
 	}
 	if (d->subset[0] != '\0' && !cluster_has_subset(t, backend, d->subset)) {
-		tree_field_warning(t->d, d->node, "subset",
-			"unknown subset \"%s\": requests for it get 503; expected one of a DestinationRule of host %s",
+		tree_field_error(t->d, d->node, "subset",
+			"unknown subset \"%s\"; expected one of a DestinationRule of host %s",
 			d->subset, host);
-		return NULL;
+		return "UnknownSubset";
 	}
-	*out = backend;
-	return port;
-}
-
-// Returns the cluster's name. What does not exist keeps no other route from being served: as in Istio, it is the name of
-// a cluster that there is not, and requests for it get 503 (reference 2.4).
-static const char *destination_cluster(struct route_builder *b, const struct destination *d)
-{
-	struct translation *t = b->t;
-	const char *host = host_complete(t->work, d->host, b->vs->document.namespace);
-	const struct backend *backend = NULL;
-	const struct backend_port *port = find_destination(b, d, host, &backend);
-
-	if (port != NULL)
-		return cluster_want(t, backend, port, d->subset);
-	return cluster_name(
-		t, d->port != NULL ? d->port->number : b->place->server_port, d->subset, host);
+	return cluster_want(t, backend, port, d->subset);
 }
 
 static void translate_forward(

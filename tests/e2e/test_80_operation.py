@@ -52,22 +52,6 @@ def test_broken_reload_changes_nothing_and_says_what_is_wrong(gateway, client, s
         assert after["version"] == before["version"]
 
 
-def test_a_route_to_a_service_that_nobody_has_holds_no_other_route_up(gateway, client, services):
-    lines = len(gateway.access_log())
-    with gateway.editing("routes.yaml") as (routes, text):
-        routes.write_text(
-            text.replace("prefix: /impatient", "prefix: /new")
-            .replace("  http:\n", "  http:\n    - match: [{uri: {prefix: /lost}}]\n      route: [{destination: {host: lost}}]\n", 1)
-        )
-        gateway.ctl("reload")
-        assert client.status(f"{HTTP_URL}/new") == 200
-        assert client.status(f"{HTTP_URL}/lost") == 503
-        line = gateway.logged("/lost", lines)
-        assert (line["flags"], line["details"]) == ("NC", "cluster_not_found")
-        said = gateway.ctl("config").stdout
-        assert 'unknown service \\"lost\\": requests for it get 503' in said
-
-
 def test_sighup_reloads(gateway, client, services):
     with gateway.editing("routes.yaml") as (routes, text):
         routes.write_text(text.replace("prefix: /impatient", "prefix: /hup"))

@@ -584,61 +584,6 @@ static void weights_of_zero_are_dropped_and_ports_chosen(void)
 	rig_done(&r);
 }
 
-// A destination that does not exist is warned of, and is its own route's trouble: 503 there.
-static void destinations_that_do_not_exist_are_names_without_a_cluster(void)
-{
-	static const struct {
-		const char *destination, *cluster, *warning;
-	} cases[] = {
-		{"{host: apj}",					"outbound|80||apj.default.svc.cluster.local",
-                 "destination.host: unknown service \"apj\": requests for it get 503; did you mean \"api\"?"																							       },
-		{"{host: api.default}",                                "outbound|80||api.default",
-                 "destination.host: unknown service \"api.default\": requests for it get 503; did you mean \"api.default.svc.cluster.local\"?"																			     },
-		{"{host: warehouse-of-the-north, port: {number: 81}}",
-                 "outbound|81||warehouse-of-the-north.default.svc.cluster.local",				      "destination.host: unknown service \"warehouse-of-the-north\": requests for it get 503; expected a Service or ServiceEntry of host warehouse-of-the-north.default.svc.cluster.local"},
-		{"{host: Kept.example}",                               "outbound|80||kept.example",
-                 "destination.host: ServiceEntry default/kept is not exported to namespace istio-system: requests for it get 503; expected it, or *, in its exportTo"                                                                                                                                      },
-		{"{host: api, port: {number: 8002}}",
-                 "outbound|8002||api.default.svc.cluster.local",						       "destination.port: api.default.svc.cluster.local has no port 8002: requests for it get 503; expected one of 80"                                                                     },
-		{"{host: two}",					"outbound|80||two.default.svc.cluster.local",
-                 "destination.host: two.default.svc.cluster.local does not have one port, nor port 80: requests for it get 503; expected port.number as one of 8000, 8001"                                                                                                                                 },
-		{"{host: api, subset: v2}",                            "outbound|80|v2|api.default.svc.cluster.local",
-                 "destination.subset: unknown subset \"v2\": requests for it get 503; expected one of a DestinationRule of host api.default.svc.cluster.local"                                                                                                                                             },
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char text[4096];
-		struct rig r;
-
-		snprintf(text, sizeof(text),
-			BASE SERVICE("two",
-				"[{name: a, port: 8000}, {name: b, port: 8001}]") "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
-										  "metadata: {name: kept}\n"
-										  "spec: {hosts: [kept.example], exportTo: [\".\"], resolution: STATIC,\n"
-										  "  ports: [{number: 80, name: http, protocol: HTTP}]}\n" RULE(
-											  "api",
-											  "  {host: api, subsets: [{name: v1, labels: {version: v1}}]}\n")
-											  ROUTES("bad",
-												  "[bad.example]",
-												  "[web]",
-												  "    - route: [{destination: %s}]\n")
-												  ROUTES("good",
-													  "[good.example]",
-													  "[web]",
-													  "    -\n" TO(
-														  "api")),
-			cases[i].destination);
-		r = rig_load(text);
-		assert_true(was_warned(&r, cases[i].warning));
-		assert_int_equal(diag_n_warnings(r.d), 1);
-		assert_string_equal(
-			route(&r, 0, "bad.example", 0)->clusters[0].cluster, cases[i].cluster);
-		assert_string_equal(route(&r, 0, "good.example", 0)->clusters[0].cluster, API);
-		assert_int_equal(r.router->n_clusters, 1);
-		rig_done(&r);
-	}
-}
-
 static void retries_come_from_route_then_mesh_then_istio(void)
 {
 	static const char mesh[] =
@@ -1167,7 +1112,6 @@ TESTS(TEST(gateway_of_another_workload_is_not_ours), TEST(service_in_front_maps_
 	TEST(catch_alls_of_older_services_do_not_hide_newer_routes),
 	TEST(each_match_is_a_route_unless_it_cannot_hold_here),
 	TEST(weights_of_zero_are_dropped_and_ports_chosen),
-	TEST(destinations_that_do_not_exist_are_names_without_a_cluster),
 	TEST(retries_come_from_route_then_mesh_then_istio),
 	TEST(operations_of_an_only_destination_join_the_routes),
 	TEST(cluster_without_a_rule_has_istios_defaults),
