@@ -14,6 +14,7 @@ struct timer_wheel {
 	uint32_t n_armed;
 	uint64_t occupied[N_LEVELS]; // one bit for each slot that is not empty
 	struct list due;             // expired, waiting for timer_wheel_run() to call them
+	struct list moving; // of a slot that begins at 'tick', on their way to lower levels
 	struct list slots[N_LEVELS][N_SLOTS];
 };
 
@@ -25,6 +26,7 @@ struct timer_wheel *timer_wheel_new(uint64_t now_us)
 		return NULL;
 	w->tick = now_us / TICK_US;
 	list_init(&w->due);
+	list_init(&w->moving);
 	for (unsigned level = 0; level < N_LEVELS; level++) {
 		for (unsigned i = 0; i < N_SLOTS; i++)
 			list_init(&w->slots[level][i]);
@@ -75,12 +77,12 @@ static void insert(struct timer_wheel *w, struct timer *t)
 	list_push(&w->slots[level][slot], &t->node);
 }
 
-// Takes 't' out of its slot or of 'due'. The last one to leave clears the slot's bit: then both its
+// Takes 't' out of its slot, of 'due' or of 'moving'. The last one to leave clears the slot's bit: then both its
 // neighbours are the head, whose place says which slot it is.
 static void unlink_timer(struct timer_wheel *w, struct timer *t)
 {
 	struct list *head = t->node.next;
-	bool last = head == t->node.prev && head != &w->due;
+	bool last = head == t->node.prev && head != &w->due && head != &w->moving;
 
 	list_remove(&t->node);
 	if (last && list_is_empty(head)) {
@@ -136,45 +138,50 @@ static bool next_slot(const struct timer_wheel *w, uint64_t *tick, unsigned *lev
 	return false;
 }
 
-// Moves what expired until 'now_tick' to 'due', in order.
-static void advance(struct timer_wheel *w, uint64_t now_tick)
+// Puts timers of 'moving' into their slots while '*moves' lasts. Returns false if some are left.
+static bool move(struct timer_wheel *w, unsigned *moves)
+{
+	for (; *moves > 0 && !list_is_empty(&w->moving); --*moves)
+		insert(w, container_of(list_pop(&w->moving), struct timer, node));
+	return list_is_empty(&w->moving);
+}
+
+// Moves what expired until 'now_tick' to 'due', in order; only a part of it if '*moves' is used up.
+static void advance(struct timer_wheel *w, uint64_t now_tick, unsigned *moves)
 {
 	uint64_t tick;
 	unsigned level, slot;
 
-	while (next_slot(w, &tick, &level, &slot) && tick <= now_tick) {
-		struct list moved;
-
-		list_init(&moved);
-		list_splice(&moved, &w->slots[level][slot]);
+	while (move(w, moves)) {
+		if (!next_slot(w, &tick, &level, &slot) || tick > now_tick) {
+			if (w->tick < now_tick)
+				w->tick = now_tick;
+			return;
+		}
 		w->occupied[level] &= ~(1ull << slot);
 		w->tick = tick;
-		if (level == 0) {
-			list_splice(&w->due, &moved);
-			continue;
-		}
-		list_foreach_safe (it, &moved) {
-			list_remove(it);
-			insert(w, container_of(it, struct timer, node));
-		}
+		list_splice(level == 0 ? &w->due : &w->moving, &w->slots[level][slot]);
 	}
-	if (w->tick < now_tick)
-		w->tick = now_tick;
 }
 
 unsigned timer_wheel_run(struct timer_wheel *w, uint64_t now_us, unsigned max)
 {
-	unsigned n = 0;
+	unsigned n = 0, moves = TIMER_MOVES_A_RUN;
 
 	// What the callbacks arm in the past goes into a slot, not to 'due': it waits for the next run.
-	advance(w, now_us / TICK_US);
+	advance(w, now_us / TICK_US, &moves);
 	while (n < max && !list_is_empty(&w->due)) {
-		struct timer *t = container_of(list_pop(&w->due), struct timer, node);
+		struct timer *t = container_of(w->due.next, struct timer, node);
 
 		if (t->expires_us > now_us) { // was moved later since it got its slot
+			if (moves == 0)
+				break;
+			moves--;
+			list_remove(&t->node);
 			insert(w, t);
 			continue;
 		}
+		list_remove(&t->node);
 		t->expires_us = UINT64_MAX;
 		w->n_armed--;
 		n++;
@@ -188,7 +195,7 @@ uint64_t timer_wheel_next(const struct timer_wheel *w)
 	uint64_t tick;
 	unsigned level, slot;
 
-	if (!list_is_empty(&w->due))
+	if (!list_is_empty(&w->due) || !list_is_empty(&w->moving))
 		return w->tick * TICK_US;
 	return next_slot(w, &tick, &level, &slot) ? tick * TICK_US : UINT64_MAX;
 }

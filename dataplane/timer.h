@@ -44,8 +44,11 @@ static inline void timer_arm_by(struct timer_wheel *w, struct timer *t, uint64_t
 // Harmless for a timer that is not armed.
 void timer_cancel(struct timer_wheel *w, struct timer *t);
 
+// Timers that a run puts from one slot into another: a hundred thousand connections may share one.
+#define TIMER_MOVES_A_RUN 512u
+
 // Calls what expired until 'now_us', at most 'max' timers, so that a burst of timeouts cannot stall
-// packets. Returns how many were called; 'max' means there may be more.
+// packets. Returns how many were called. There may be more to do at once: timer_wheel_next() says so.
 unsigned timer_wheel_run(struct timer_wheel *w, uint64_t now_us, unsigned max);
 
 // A time before which timer_wheel_run() has nothing to call, and not later than it could call the

@@ -3,6 +3,7 @@
 #include "dataplane/timer.h"
 #include "tests/test_support.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #define START_US 1234567891ull
@@ -156,6 +157,76 @@ static void a_burst_is_cut_and_goes_on(void)
 	timer_wheel_free(&w);
 }
 
+// Runs until nothing is left to do at 'now_us'; returns how often.
+static unsigned run_all(struct timer_wheel *w, uint64_t now_us)
+{
+	unsigned n = 0;
+
+	do {
+		timer_wheel_run(w, now_us, UINT_MAX);
+		n++;
+	} while (timer_wheel_next(w) <= now_us);
+	return n;
+}
+
+// A hundred thousand connections that went idle in the same minutes: their slot comes up all at once.
+static void a_crowded_slot_is_emptied_in_many_runs(void)
+{
+	enum { N = 20 * TIMER_MOVES_A_RUN };
+	struct timer_wheel *w = timer_wheel_new(0);
+	struct alarm *a = calloc(N + 1, sizeof(*a));
+	const uint64_t hour = 3600000000;
+	uint64_t slot_us;
+
+	for (unsigned i = 0; i < N; i++) {
+		alarm_init(&a[i], w);
+		timer_arm(w, &a[i].timer, hour + 10000 * (i % 7));
+	}
+	slot_us = timer_wheel_next(w);
+	assert_true(slot_us < hour);
+	timer_wheel_run(w, slot_us, UINT_MAX);
+	assert_true(timer_wheel_next(w) <= slot_us);
+	// What happens between two parts finds a wheel in order.
+	timer_cancel(w, &a[N - 1].timer);
+	timer_arm(w, &a[N - 2].timer, slot_us + 5000);
+	alarm_init(&a[N], w);
+	timer_arm(w, &a[N].timer, slot_us + 3000);
+	assert_true(run_all(w, slot_us) >= 18);
+	run_all(w, slot_us + 3000);
+	assert_int_equal(a[N].n_calls, 1);
+	run_all(w, slot_us + 5000);
+	assert_int_equal(a[N - 2].n_calls, 1);
+	for (unsigned tens = 0; tens < 7; tens++) {
+		run_all(w, hour + 10000 * tens);
+		for (unsigned i = 0; i < N - 2; i++)
+			assert_int_equal(a[i].n_calls, i % 7 <= tens);
+	}
+	assert_int_equal(a[N - 1].n_calls, 0);
+	assert_int_equal(timer_wheel_n_armed(w), 0);
+	free(a);
+	timer_wheel_free(&w);
+}
+
+static void deadlines_moved_later_are_put_back_in_many_runs(void)
+{
+	enum { N = 20 * TIMER_MOVES_A_RUN };
+	struct timer_wheel *w = timer_wheel_new(0);
+	struct alarm *a = calloc(N, sizeof(*a));
+
+	for (unsigned i = 0; i < N; i++) {
+		alarm_init(&a[i], w);
+		timer_arm(w, &a[i].timer, 5000);
+		timer_arm(w, &a[i].timer, 60000);
+	}
+	assert_true(run_all(w, 5000) >= 19);
+	run_all(w, 59000);
+	assert_int_equal(timer_wheel_n_armed(w), N);
+	run_all(w, 60000);
+	assert_int_equal(timer_wheel_n_armed(w), 0);
+	free(a);
+	timer_wheel_free(&w);
+}
+
 // A thousand timers moved, cancelled and waited for at random, against the plain deadline.
 static void random_use_agrees_with_the_deadlines(void)
 {
@@ -180,7 +251,7 @@ static void random_use_agrees_with_the_deadlines(void)
 			break;
 		case 1:
 			now += (uint64_t)random() % 20000;
-			timer_wheel_run(w, now, N);
+			run_all(w, now);
 			break;
 		default:
 			due[i] = now
@@ -198,11 +269,13 @@ static void random_use_agrees_with_the_deadlines(void)
 							 : due[i] + 21000 > now);
 		}
 	}
-	timer_wheel_run(w, now + 1000000000, 2 * N);
+	run_all(w, now + 1000000000);
 	assert_int_equal(timer_wheel_n_armed(w), 0);
 	timer_wheel_free(&w);
 }
 
 TESTS(TEST(fires_once_and_never_early), TEST(a_deadline_moves_later_and_earlier),
 	TEST(a_cancelled_timer_is_silent), TEST(a_callback_may_arm_itself_and_cancel_others),
-	TEST(a_burst_is_cut_and_goes_on), TEST(random_use_agrees_with_the_deadlines))
+	TEST(a_burst_is_cut_and_goes_on), TEST(a_crowded_slot_is_emptied_in_many_runs),
+	TEST(deadlines_moved_later_are_put_back_in_many_runs),
+	TEST(random_use_agrees_with_the_deadlines))
