@@ -9,6 +9,9 @@
 
 // Envoy's, of what comes before TLS or HTTP.
 #define PROXY_TIMEOUT_US 15000000u
+// Looks that find nothing come together, so that idle connections by the hundred thousand wake a worker that sleeps so
+// often in the time from one look to the next, and not once for each of them.
+#define LOOKS_APART      32u
 
 static void on_timer(struct timer *t, uint64_t now_us);
 static void on_ready(struct ready *r, uint64_t now_us);
@@ -495,7 +498,8 @@ static uint64_t deadline(uint64_t since_us, uint64_t timeout_us)
 	return timeout_us > 0 ? since_us + timeout_us : UINT64_MAX;
 }
 
-uint64_t downstream_look_us(const struct http_config *http)
+// How long a connection may go without its timer looking at it; UINT64_MAX: for ever.
+static uint64_t look_us(const struct http_config *http)
 {
 	uint64_t us = http->idle_timeout_us > 0 ? http->idle_timeout_us : UINT64_MAX;
 
@@ -509,18 +513,22 @@ uint64_t downstream_look_us(const struct http_config *http)
 	return us;
 }
 
-static uint64_t later(uint64_t at_us, uint64_t by_us)
+uint64_t downstream_look_at(const struct http_config *http, uint64_t now_us)
 {
-	return by_us == UINT64_MAX ? UINT64_MAX : at_us + by_us;
+	uint64_t us = look_us(http), together = us / LOOKS_APART + 1;
+
+	if (us == UINT64_MAX)
+		return UINT64_MAX;
+	return (now_us + us + together - 1) / together * together;
 }
 
 // When the connection is to be looked at again. The timer is never moved by a request that comes
 // and goes; it looks at the time stamps when it fires.
-static uint64_t next_check(const struct downstream *c, uint64_t now_us)
+uint64_t downstream_next_check(const struct downstream *c, uint64_t now_us)
 {
 	const struct http_config *http = http_of(c);
 	uint64_t idle = deadline(c->idle_since_us, http->idle_timeout_us);
-	uint64_t look = later(now_us, downstream_look_us(http));
+	uint64_t look = downstream_look_at(http, now_us);
 
 	if (c->head_start_us != 0)
 		return deadline(c->head_start_us, http->head_timeout_us);
@@ -568,7 +576,7 @@ static void on_timer(struct timer *t, uint64_t now_us)
 		c = NULL;
 	}
 	if (c != NULL) {
-		next = next_check(c, now_us);
+		next = downstream_next_check(c, now_us);
 		next = due < next ? due : next;
 		if (next != UINT64_MAX)
 			timer_arm(w->timers, &c->timer, next > now_us ? next : now_us + 1000);

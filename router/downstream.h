@@ -71,8 +71,10 @@ void downstream_bind_table(struct downstream *c);
 // A request is under way; none is any more. Both may be said again.
 void downstream_note_busy(struct downstream *c);
 void downstream_note_idle(struct downstream *c);
-// How long a connection may go without its timer looking at it; UINT64_MAX: for ever.
-uint64_t downstream_look_us(const struct http_config *http);
+// When the timer of a connection has to look at it, at the latest; UINT64_MAX: never.
+uint64_t downstream_look_at(const struct http_config *http, uint64_t now_us);
+// The same of one that speaks HTTP/1, with what it is at.
+uint64_t downstream_next_check(const struct downstream *c, uint64_t now_us);
 
 // Prepares 'c' for its first or next request.
 void h1_server_start(struct downstream *c, uint64_t now_us);

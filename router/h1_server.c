@@ -41,11 +41,8 @@ static void next_message(struct downstream *c, uint64_t now_us)
 
 void h1_server_start(struct downstream *c, uint64_t now_us)
 {
-	uint64_t check = downstream_look_us(&c->worker->snapshot->config->http);
-
 	next_message(c, now_us);
-	if (check != UINT64_MAX)
-		timer_arm(c->worker->timers, &c->timer, now_us + check);
+	timer_arm(c->worker->timers, &c->timer, downstream_next_check(c, now_us));
 }
 
 // No place for an exchange: the client is told by bytes that need none.

@@ -253,14 +253,13 @@ uint64_t h2_server_check(struct downstream *c, bool *gone, uint64_t now_us)
 		uint64_t idle = deadline(c->idle_since_us, http->idle_timeout_us);
 
 		if (now_us < idle)
-			return earlier(
-				earlier(next, idle), deadline(now_us, downstream_look_us(http)));
+			return earlier(earlier(next, idle), downstream_look_at(http, now_us));
 		stat_inc(&c->peer.hcm->downstream_cx_idle_timeout);
 		nghttp2_session_terminate_session(h->ng, NGHTTP2_NO_ERROR);
 		h2_session_wake(h);
 	}
 	// Nothing of the above is near; what begins later is found at the next look.
-	return earlier(next, deadline(now_us, downstream_look_us(http)));
+	return earlier(next, downstream_look_at(http, now_us));
 }
 
 // --- what an exchange does

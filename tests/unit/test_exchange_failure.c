@@ -3,6 +3,8 @@
 
 #include "tests/router_rig.h"
 
+#include <limits.h>
+
 #define GET  "GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n"
 #define POST "POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: 3\r\n\r\n"
 #define OK   "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -603,6 +605,32 @@ static void idle_connections_are_closed(void)
 	rig_done(&r);
 }
 
+// Each would wake a worker that sleeps by itself.
+static void idle_connections_are_looked_at_together(void)
+{
+	enum { N = 100, MS = 20 };
+	struct rig *r = rig_new();
+	unsigned n_wakes = 0;
+
+	r->config.http.min_body_rate = 100;
+	r->config.http.body_rate_window_us = 30000000;
+	rig_start(r);
+	for (unsigned i = 0; i < N; i++) {
+		rig_client_says(r, rig_client(r), GET);
+		rig_upstream_says(r, 0, OK);
+		rig_pass_ms(r, MS);
+	}
+	for (unsigned i = 0; i < 60000; i++) {
+		r->now_us += 1000;
+		n_wakes += timer_wheel_run(r->timers, r->now_us, UINT_MAX) > 0;
+	}
+	// They came within two seconds; a look in each thirty.
+	assert_in_range(n_wakes, 1, 2 * 4);
+	for (unsigned i = 0; i < N; i++)
+		assert_false(rig_client_closed(r, i));
+	rig_done(&r);
+}
+
 static void no_healthy_endpoint_is_503_uh(void)
 {
 	struct rig *r = rig_new();
@@ -724,8 +752,8 @@ TESTS(TEST(refused_connections_are_retried), TEST(a_service_that_stays_down_is_5
 	TEST(a_request_that_breaks_within_its_body_is_400), TEST(a_head_that_takes_too_long_is_408),
 	TEST(a_body_that_stops_is_408), TEST(a_reader_that_stops_is_cut),
 	TEST(waiting_for_a_slow_endpoint_is_not_the_clients_fault),
-	TEST(idle_connections_are_closed), TEST(no_healthy_endpoint_is_503_uh),
-	TEST(connections_beyond_the_limit_are_refused), TEST(an_empty_pool_of_connections_refuses),
-	TEST(an_empty_pool_of_exchanges_answers_503_om),
+	TEST(idle_connections_are_closed), TEST(idle_connections_are_looked_at_together),
+	TEST(no_healthy_endpoint_is_503_uh), TEST(connections_beyond_the_limit_are_refused),
+	TEST(an_empty_pool_of_connections_refuses), TEST(an_empty_pool_of_exchanges_answers_503_om),
 	TEST(an_empty_pool_of_upstream_connections_answers_503_om),
 	TEST(every_shortage_of_chunks_is_answered))
