@@ -9,6 +9,8 @@
 
 // Envoy's, of what comes before TLS or HTTP.
 #define PROXY_TIMEOUT_US 15000000u
+// An eighth of the connections may be waiting for their first request.
+#define FRESH_SHARE      8u
 // Looks that find nothing come together, so that idle connections by the hundred thousand wake a worker that sleeps so
 // often in the time from one look to the next, and not once for each of them.
 #define LOOKS_APART      32u
@@ -35,6 +37,22 @@ static void unpin_handshake(struct downstream *c)
 	c->handshake_view = NULL;
 }
 
+static void join_group(struct downstream *c, struct downstream_group *g)
+{
+	c->group = g;
+	g->n++;
+	g->n_fresh++;
+	list_push(&g->fresh, &c->idle_node);
+}
+
+static void leave_group(struct downstream *c)
+{
+	c->group->n--;
+	if (!c->has_asked)
+		c->group->n_fresh--;
+	list_remove(&c->idle_node);
+}
+
 void downstream_end(struct downstream *c, bool abort, uint64_t now_us)
 {
 	struct router_worker *w = c->worker;
@@ -57,7 +75,7 @@ void downstream_end(struct downstream *c, bool abort, uint64_t now_us)
 	if (c->counted)
 		address_counts_remove(&w->addresses, &c->peer.remote.addr);
 	list_remove(&c->node);
-	list_remove(&c->idle_node);
+	leave_group(c);
 	list_remove(&c->ready.node);
 	timer_cancel(w->timers, &c->timer);
 	if (c->h2 != NULL)
@@ -252,23 +270,61 @@ static bool has_room(const struct router_worker *w)
 	return max == 0 || w->n_downstreams < max;
 }
 
-// Closes the connection that is missed least: the oldest of those that have not asked anything yet, else the one that
-// is idle longest. Returns false if all are at work.
-static bool make_room(struct router_worker *w, uint64_t now_us)
+static struct downstream *first_of(const struct list *l)
 {
-	struct list *of = !list_is_empty(&w->fresh_downstreams) ? &w->fresh_downstreams
-								: &w->idle_downstreams;
+	return list_is_empty(l) ? NULL : container_of(l->next, struct downstream, idle_node);
+}
 
-	if (list_is_empty(of))
+static struct downstream *idle_longer(struct downstream *a, struct downstream *b)
+{
+	if (a == NULL || b == NULL)
+		return a != NULL ? a : b;
+	return a->idle_since_us <= b->idle_since_us ? a : b;
+}
+
+// Of the first of those that have not asked anything yet, 'n_fresh' of 'n' in all, and of those between requests, the one
+// that is missed least: the one idle longest. A fresh one may be about to ask, but goes first when they are too many: then
+// they are not clients. NULL: all are at work.
+static struct downstream *missed_least(
+	struct downstream *fresh, struct downstream *idle, uint32_t n_fresh, uint32_t n)
+{
+	return fresh != NULL && n_fresh > n / FRESH_SHARE ? fresh : idle_longer(fresh, idle);
+}
+
+// Returns false if there is none to close.
+static bool make_room(struct router_worker *w, struct downstream *c, uint64_t now_us)
+{
+	if (c == NULL)
 		return false;
 	stat_inc(&w->stats->downstream_evicted);
 	// Not by a FIN: that would keep TCP's part for a while.
-	downstream_end(container_of(of->next, struct downstream, idle_node), true, now_us);
+	downstream_end(c, true, now_us);
 	return true;
+}
+
+static bool make_room_for_any(struct router_worker *w, uint64_t now_us)
+{
+	const struct downstream_group *a = &w->in_cleartext, *b = &w->over_tls;
+
+	return make_room(w,
+		missed_least(idle_longer(first_of(&a->fresh), first_of(&b->fresh)),
+			idle_longer(first_of(&a->idle), first_of(&b->idle)),
+			a->n_fresh + b->n_fresh, a->n + b->n),
+		now_us);
+}
+
+static bool make_room_for_tls(struct router_worker *w, uint64_t now_us)
+{
+	const struct downstream_group *g = &w->over_tls;
+
+	return make_room(
+		w, missed_least(first_of(&g->fresh), first_of(&g->idle), g->n_fresh, g->n), now_us);
 }
 
 void downstream_note_busy(struct downstream *c)
 {
+	if (!c->has_asked)
+		c->group->n_fresh--;
 	c->has_asked = true;
 	list_remove(&c->idle_node);
 }
@@ -276,7 +332,7 @@ void downstream_note_busy(struct downstream *c)
 void downstream_note_idle(struct downstream *c)
 {
 	if (c->has_asked && list_is_empty(&c->idle_node))
-		list_push(&c->worker->idle_downstreams, &c->idle_node);
+		list_push(&c->group->idle, &c->idle_node);
 }
 
 // The TLS stream over 's', or NULL if there is no place for one.
@@ -286,7 +342,7 @@ static struct stream *accept_tls(
 	struct router_worker *w = l->worker;
 	struct stream *io = tls_accept(w->tls, l->view->tls, &s, on_event, c, now_us);
 
-	if (io == NULL && s != NULL && make_room(w, now_us))
+	if (io == NULL && s != NULL && make_room_for_tls(w, now_us))
 		io = tls_accept(w->tls, l->view->tls, &s, on_event, c, now_us);
 	return io;
 }
@@ -354,6 +410,7 @@ static void take_proxy_header(struct downstream *c, const struct proxy_header *h
 {
 	struct router_worker *w = c->worker;
 	struct stream *s = c->io;
+	bool begun;
 
 	c->awaits_proxy = false;
 	timer_cancel(w->timers, &c->timer);
@@ -377,13 +434,14 @@ static void take_proxy_header(struct downstream *c, const struct proxy_header *h
 		return;
 	}
 	// Not the one to make room when there is no place for TLS.
-	list_remove(&c->idle_node);
-	if (!begin_tls(c, s, now_us)) {
+	leave_group(c);
+	begun = begin_tls(c, s, now_us);
+	join_group(c, begun ? &w->over_tls : &w->in_cleartext);
+	if (!begun) {
 		stat_inc(&listener_stats_of(c)->downstream_cx_overflow);
 		downstream_end(c, true, now_us);
 		return;
 	}
-	list_push(&w->fresh_downstreams, &c->idle_node);
 	// The ClientHello may be here already, of which TLS has not been told.
 	stream_want_read(s);
 }
@@ -422,12 +480,12 @@ static bool accept_counted(struct listener *l, struct stream *s, bool counted, u
 	struct listener_stats *stats = &l->state->stats[w->index];
 	struct downstream *c;
 
-	if (!has_room(w) && !make_room(w, now_us)) {
+	if (!has_room(w) && !make_room_for_any(w, now_us)) {
 		stat_inc(&stats->downstream_cx_overflow);
 		return false;
 	}
 	c = pool_get_zeroed(&w->connections);
-	if (c == NULL && make_room(w, now_us))
+	if (c == NULL && make_room_for_any(w, now_us))
 		c = pool_get_zeroed(&w->connections);
 	if (c == NULL) {
 		stat_inc(&stats->downstream_cx_overflow);
@@ -441,6 +499,7 @@ static bool accept_counted(struct listener *l, struct stream *s, bool counted, u
 	c->peer.remote = c->peer.direct_remote = s->remote;
 	c->peer.connection_id = w->next_connection_id++;
 	c->counted = counted;
+	c->idle_since_us = now_us;
 	list_init(&c->peer.announced);
 	timer_init(&c->timer, on_timer);
 	ready_init(&c->ready, on_ready);
@@ -461,7 +520,7 @@ static bool accept_counted(struct listener *l, struct stream *s, bool counted, u
 		stream_set_owner(s, on_event, c);
 	}
 	list_push(&w->downstreams, &c->node);
-	list_push(&w->fresh_downstreams, &c->idle_node);
+	join_group(c, c->handshake != NULL ? &w->over_tls : &w->in_cleartext);
 	w->n_downstreams++;
 	l->n_connections++;
 	stat_inc(&stats->downstream_cx_total);

@@ -27,9 +27,9 @@ struct downstream {
 	struct stream *io;
 	struct listener *listener;
 	struct list node; // in 'downstreams' of the worker
-	struct list
-		idle_node; // in 'fresh_downstreams' or 'idle_downstreams' of the worker, unless a request is under way
-	bool has_asked; // a request was received, ever
+	struct downstream_group *group;
+	struct list idle_node; // in 'fresh' or 'idle' of the group, unless a request is under way
+	bool has_asked;        // a request was received, ever
 	struct timer timer;
 	struct ready ready;
 	struct exchange_peer peer;

@@ -156,6 +156,12 @@ static void fini_pools(struct router_worker *w)
 	pool_fini(&w->connections);
 }
 
+static void group_init(struct downstream_group *g)
+{
+	list_init(&g->fresh);
+	list_init(&g->idle);
+}
+
 struct router_worker *router_worker_new(unsigned index, const struct router_seams *seams,
 	const struct router_outputs *outputs, const struct router_capacity *capacity)
 {
@@ -172,8 +178,8 @@ struct router_worker *router_worker_new(unsigned index, const struct router_seam
 	list_init(&w->listeners);
 	list_init(&w->ready);
 	list_init(&w->downstreams);
-	list_init(&w->fresh_downstreams);
-	list_init(&w->idle_downstreams);
+	group_init(&w->in_cleartext);
+	group_init(&w->over_tls);
 	list_init(&w->upstream_list);
 	list_init(&w->idle_upstreams);
 	w->goaway_us = GOAWAY_US;

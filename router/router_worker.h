@@ -68,6 +68,14 @@ struct router_capacity {
 // What the codecs encode into before they hand it to a stream: any head, with what the gateway adds.
 #define SCRATCH_SIZE (2 * LARGE_HEAD_SIZE)
 
+// Clients' connections of a kind: what runs out for one of them is not what another holds.
+struct downstream_group {
+	struct list fresh; // those without a request so far, oldest first
+	struct list idle;  // those between requests, idle longest first
+	uint32_t n;        // in all
+	uint32_t n_fresh;
+};
+
 struct router_worker {
 	// set at start
 	unsigned index;
@@ -97,9 +105,9 @@ struct router_worker {
 	// per event
 	struct list ready;
 	bool entered;
-	struct list downstreams;       // every open connection
-	struct list fresh_downstreams; // those without a request so far, oldest first
-	struct list idle_downstreams;  // those between requests, idle longest first
+	struct list downstreams; // every open connection
+	struct downstream_group in_cleartext;
+	struct downstream_group over_tls;
 	uint32_t n_downstreams;
 	struct list upstream_list;
 	struct list idle_upstreams; // those that no request is on, idle longest first

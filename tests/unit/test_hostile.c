@@ -246,6 +246,60 @@ static void idle_connections_make_room(void)
 	rig_done(&r);
 }
 
+// Where all places are taken by clients that come back now and then, new ones do not take them from each other.
+static void new_clients_do_not_close_each_others_connections(void)
+{
+	enum { N = 64, NEW = 6 };
+	struct rig *r = rig_new();
+	unsigned c[N + NEW];
+
+	r->config.http.max_connections = N;
+	rig_start(r);
+	for (unsigned i = 0; i < N; i++) {
+		c[i] = rig_client(r);
+		rig_client_says(r, c[i], GET);
+		rig_upstream_says(r, 0, OK);
+		rig_pass_ms(r, 1);
+	}
+	for (unsigned i = N; i < N + NEW; i++)
+		c[i] = rig_client(r);
+	for (unsigned i = 0; i < N + NEW; i++)
+		assert_int_equal(rig_client_closed(r, c[i]), i < NEW);
+	for (unsigned i = N; i < N + NEW; i++) {
+		rig_client_says(r, c[i], GET);
+		rig_upstream_says(r, 0, OK);
+		rig_assert_has(rig_client_got(r, c[i]), "\r\n\r\nok");
+	}
+	rig_done(&r);
+}
+
+// Nor do those that never ask take more places than an eighth, and those that were idle before all others go first.
+static void connections_without_requests_take_few_places(void)
+{
+	enum { N = 64 };
+	struct rig *r = rig_new();
+	unsigned c[3 * N], n_left = 0;
+
+	r->config.http.max_connections = N;
+	rig_start(r);
+	c[0] = rig_client(r);
+	rig_pass_ms(r, 1);
+	for (unsigned i = 1; i < N; i++) {
+		c[i] = rig_client(r);
+		rig_client_says(r, c[i], GET);
+		rig_upstream_says(r, 0, OK);
+	}
+	rig_pass_ms(r, 1);
+	for (unsigned i = N; i < 3 * N; i++) {
+		c[i] = rig_client(r);
+		assert_true(rig_client_closed(r, c[0]));
+	}
+	for (unsigned i = 1; i < N; i++)
+		n_left += !rig_client_closed(r, c[i]);
+	assert_int_equal(n_left, N - N / 8 - 1);
+	rig_done(&r);
+}
+
 static void idle_http2_connections_make_room(void)
 {
 	struct rig *r = rig_new();
@@ -363,6 +417,7 @@ TESTS(TEST(trickling_body_is_408), TEST(body_that_nobody_was_asked_for_is_408),
 	TEST(slow_but_steady_body_passes), TEST(clients_that_wait_are_left_alone),
 	TEST(trickling_reader_is_cut), TEST(unread_pipelined_answers_are_bounded),
 	TEST(pipelined_bad_requests_are_refused_once), TEST(one_byte_chunks_hold_no_memory),
-	TEST(idle_connections_make_room), TEST(idle_http2_connections_make_room),
+	TEST(idle_connections_make_room), TEST(new_clients_do_not_close_each_others_connections),
+	TEST(connections_without_requests_take_few_places), TEST(idle_http2_connections_make_room),
 	TEST(zero_window_stream_is_reset), TEST(heads_in_portions_do_not_put_off_other_deadlines),
 	TEST(unread_http2_connection_is_ended), TEST(paused_grpc_stream_is_left_alone))
