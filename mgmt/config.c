@@ -204,6 +204,4 @@ void config_each_fixed_change(const struct appliance *running, const struct appl
 	compare_text(&f, "management.socket", running->socket_path, wanted->socket_path);
 	compare_endpoint(&f, "management.metrics", &running->metrics, &wanted->metrics);
 	compare_endpoint(&f, "management.health", &running->health, &wanted->health);
-	compare_number(&f, "http.maxConnections", running->http.max_connections,
-		wanted->http.max_connections);
 }

@@ -357,6 +357,11 @@ static void what_cannot_change_while_running_is_named(void)
 	assert_true(ip_addr_parse("fe80::1", &b.ports[0].gateway6));
 	config_each_fixed_change(&a, &b, count_fixed, gateway6_field);
 	assert_int_equal(n_fixed, 5);
+	// Memory is divided without it: it is in force at once.
+	b = a;
+	b.http.max_connections = 7;
+	config_each_fixed_change(&a, &b, count_fixed, cores_field);
+	assert_int_equal(n_fixed, 5);
 }
 
 TESTS(TEST(demo_listens_where_the_operator_maps_its_ports),
