@@ -438,6 +438,7 @@ void dataplane_memory_status(const struct dataplane *d, struct memory_status *ou
 		.mbuf_bytes = mbuf_size(d->mbuf_layout),
 		.eal_bytes = d->eal_bytes,
 		.hugepages = d->mbuf_layout == MBUF_HUGE,
+		.connections = d->shared.max_connections,
 	};
 }
 

@@ -100,6 +100,7 @@ struct memory_status {
 	uint64_t mbuf_bytes; // of one, headers included
 	uint64_t eal_bytes;
 	bool hugepages;
+	uint32_t connections; // that a worker has room for
 };
 
 // The sum over all workers; see tcp.h. mgmt thread.

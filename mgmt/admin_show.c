@@ -46,6 +46,15 @@ static json_t *memory(const struct gateway *gw)
 		"eal_bytes", (json_int_t)m.eal_bytes, "hugepages", (int)m.hugepages);
 }
 
+static json_t *room_of_a_worker(const struct gateway *gw)
+{
+	struct router_room room = gateway_room(gw);
+
+	return json_pack("{s:I, s:I, s:I}", "connections", (json_int_t)room.connections,
+		"tls_connections", (json_int_t)room.tls_connections, "requests",
+		(json_int_t)room.requests);
+}
+
 static json_t *logs(const struct gateway *gw)
 {
 	struct log_writer_stats s;
@@ -82,6 +91,7 @@ bool admin_cmd_status(struct gateway *gw, const struct admin_words *words, struc
 		json_object_set_new(
 			a->body, "last_rejection", admin_string(gw->reload.rejected_reason));
 	json_object_set_new(a->body, "memory", memory(gw));
+	json_object_set_new(a->body, "room_of_a_worker", room_of_a_worker(gw));
 	json_object_set_new(a->body, "logs", logs(gw));
 	json_object_set_new(a->body, "ports", ports(gw));
 	return true;

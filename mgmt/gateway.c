@@ -26,6 +26,22 @@ bool gateway_is_ready(const struct gateway *gw)
 	return gw->serving && gw->drain.phase == DRAIN_SERVING;
 }
 
+struct router_room gateway_room(const struct gateway *gw)
+{
+	struct router_room room = router_room(gw->router);
+	uint32_t most = router_current(gw->router)->config->http.max_connections;
+	struct memory_status m;
+
+	dataplane_memory_status(gw->dataplane, &m);
+	if (room.connections > m.connections)
+		room.connections = m.connections;
+	if (most > 0 && room.connections > most)
+		room.connections = most;
+	if (room.tls_connections > room.connections)
+		room.tls_connections = room.connections;
+	return room;
+}
+
 const char *gateway_state_name(const struct gateway *gw)
 {
 	return gw->serving ? drain_phase_name(gw->drain.phase) : "starting";

@@ -46,6 +46,7 @@ void startup_table_print(FILE *to, const struct gateway *gw)
 {
 	const struct appliance *a = reload_appliance(&gw->reload);
 	const struct sizing *s = &gw->sizing;
+	struct router_room room = gateway_room(gw);
 	struct memory_status m;
 
 	dataplane_memory_status(gw->dataplane, &m);
@@ -57,6 +58,9 @@ void startup_table_print(FILE *to, const struct gateway *gw)
 		"  memory     %llu MiB: process %llu, packets and TCP %llu, HTTP and TLS %llu; %s\n",
 		MIB(s->limit), MIB(s->process), MIB(s->dataplane), MIB(s->router),
 		m.hugepages ? "hugepages" : "no hugepages");
+	fprintf(to, "  room       %u connections of clients, %u over TLS, %u requests at once%s\n",
+		room.connections, room.tls_connections, room.requests,
+		gw->n_workers > 1 ? ", each worker" : "");
 	print_ports(to, gw, a);
 	print_listeners(to, router_current(gw->router)->config);
 	if (a->socket_path != NULL)

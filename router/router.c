@@ -55,6 +55,14 @@ static uint64_t wall_by_worker(void *arg, uint64_t now_us)
 	return worker_wall_us(arg, now_us);
 }
 
+static struct router_capacity capacity_of(const struct router *r, size_t *tls_bytes)
+{
+	struct router_capacity capacity;
+
+	router_capacity_of(r->options.memory_bytes / r->options.n_workers, &capacity, tls_bytes);
+	return capacity;
+}
+
 static int start(void *arg, struct worker *w, void **state, uint64_t now_us)
 {
 	struct router *r = arg;
@@ -66,7 +74,7 @@ static int start(void *arg, struct worker *w, void **state, uint64_t now_us)
 	(void)now_us;
 	if (index >= r->options.n_workers)
 		return -EINVAL;
-	router_capacity_of(r->options.memory_bytes / r->options.n_workers, &capacity, &tls_bytes);
+	capacity = capacity_of(r, &tls_bytes);
 	error = tls_alloc_thread_init(tls_bytes);
 	if (error != 0)
 		return error;
@@ -124,6 +132,14 @@ bool router_stream_owner(const struct stream *s, struct router_stream_owner *out
 }
 
 // --- on the mgmt thread
+
+struct router_room router_room(const struct router *r)
+{
+	size_t tls_bytes;
+	struct router_capacity c = capacity_of(r, &tls_bytes);
+
+	return (struct router_room){c.connections, c.tls_connections, c.exchanges};
+}
 
 static void *per_worker(size_t size, unsigned n)
 {

@@ -25,6 +25,15 @@ void router_free(struct router **rp);
 // To be given to the dataplane before the workers start.
 const struct worker_app *router_app(struct router *r);
 
+// What there is room for at the same time, on each worker.
+struct router_room {
+	uint32_t connections; // of clients
+	uint32_t tls_connections;
+	uint32_t requests;
+};
+
+struct router_room router_room(const struct router *r);
+
 // Makes '*next' (taken) what all workers use for new requests: listeners are opened, kept or closed, then the pointer is
 // swapped on each worker. The previous snapshot is retired. Returns 0; or a negative errno and a sentence, with nothing changed, if a
 // listener cannot be opened.

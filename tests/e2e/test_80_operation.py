@@ -146,3 +146,17 @@ def test_load_generators_see_no_error(gateway, client, services, tls):
             ).stdout
         assert "Non-2xx" not in said and "Socket errors" not in said, said
         assert int(re.search(r"(\d+) requests in", said).group(1)) > 0
+
+
+def test_status_tells_what_there_is_room_for(gateway):
+    def room():
+        return json.loads(gateway.ctl("status").stdout)["room_of_a_worker"]
+
+    whole = room()
+    assert 0 < whole["requests"] < whole["tls_connections"] < whole["connections"] < 8192
+    assert f"room       {whole['connections']} connections of clients, {whole['tls_connections']} over TLS" in gateway.output()
+    with gateway.editing("appliance.yaml") as (appliance, text):
+        appliance.write_text(f"{text}  http: {{maxConnections: 100}}\n")
+        gateway.ctl("reload")
+        assert room() == {"connections": 100, "tls_connections": 100, "requests": whole["requests"]}
+        assert not json.loads(gateway.ctl("config").stdout)["waits_for_restart"]
