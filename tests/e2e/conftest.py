@@ -189,6 +189,15 @@ class Gateway:
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
 
+    def _cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def share_of_core(self, seconds):
+        began, cpu = time.monotonic(), self._cpu_seconds()
+        time.sleep(seconds)  # what is measured is this period, whatever length it really has
+        return (self._cpu_seconds() - cpu) / (time.monotonic() - began)
+
     def is_quiet(self):
         """No exchange is left, and the lines of those that were are in the access log."""
         if self.metrics().sum("pollgate_exchanges_active") != 0:

@@ -1,32 +1,17 @@
 """A gateway that nobody talks to leaves the core to others, and wakes up."""
 
 import os
-import pathlib
-import time
 
 import pytest
 
 from tests.e2e import shop
 from tests.e2e.conftest import HTTP_URL, Client, run_in, wait_for
 
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def share_of_core(pid, seconds=2):
-    began, cpu = time.monotonic(), cpu_seconds(pid)
-    time.sleep(seconds)  # what is measured is this period, whatever length it really has
-    return (cpu_seconds(pid) - cpu) / (time.monotonic() - began)
-
 
 @pytest.mark.skipif(os.environ.get("VARIANT", "release") != "release", reason="a sanitizer's cycles are not ours")
 def test_an_idle_gateway_uses_less_than_a_twentieth_of_a_core(gateway, client, services):
     assert client.status(f"{HTTP_URL}/checkout") == 200
-    wait_for(lambda: share_of_core(gateway.process.pid) < 0.05, "the gateway is idle")
+    wait_for(lambda: gateway.share_of_core(2) < 0.05, "the gateway is idle")
     before = gateway.metrics()
     wait_for(
         lambda: gateway.metrics().sum("pollgate_waits_total") > before.sum("pollgate_waits_total") + 20,
