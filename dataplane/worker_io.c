@@ -47,9 +47,9 @@ static unsigned count_driver_frames(
 // The driver, or the kernel that cuts, takes the first frames, as many as it returns.
 static unsigned burst_out(const struct worker_port *p, struct rte_mbuf **ms, unsigned n)
 {
-	unsigned sent = 0, run, taken;
+	unsigned sent = 0, run = 0, taken = 0;
 
-	do {
+	while (sent < n && taken == run) {
 		run = count_driver_frames(p, ms + sent, n - sent);
 		if (run > 0) {
 			for (unsigned i = sent; i < sent + run; i++)
@@ -60,7 +60,7 @@ static unsigned burst_out(const struct worker_port *p, struct rte_mbuf **ms, uns
 			taken = gso_socket_send(p->gso, ms[sent]);
 		}
 		sent += taken;
-	} while (taken == run && sent < n);
+	}
 	stat_add(&p->worker->stats.tx_packets, sent);
 	return sent;
 }
