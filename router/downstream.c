@@ -74,6 +74,7 @@ void downstream_end(struct downstream *c, bool abort, uint64_t now_us)
 	w->n_downstreams--;
 	if (c->counted)
 		address_counts_remove(&w->addresses, &c->peer.remote.addr);
+	router_worker_forget(w, &c->node);
 	list_remove(&c->node);
 	leave_group(c);
 	list_remove(&c->ready.node);

@@ -101,9 +101,10 @@ static int start(void *arg, struct worker *w, void **state, uint64_t now_us)
 static bool turn(void *state, uint64_t now_us)
 {
 	struct router_worker *w = state;
+	bool more = router_worker_sweep(w, now_us);
 
 	// All else happens in the callbacks of streams and timers; what they wrote to TLS leaves here.
-	return w->tls != NULL && tls_worker_turn(w->tls, now_us);
+	return (w->tls != NULL && tls_worker_turn(w->tls, now_us)) || more;
 }
 
 static uint64_t next_deadline(void *state)

@@ -307,21 +307,65 @@ void router_worker_cancel(struct router_worker *w)
 	}
 }
 
-// Connections of listeners that are gone have no configuration to answer by: the idle ones are closed now, the others
-// after their answer (h1_server.c).
-static void close_orphans(struct router_worker *w, uint64_t now_us)
-{
-	list_foreach_safe (node, &w->downstreams) {
-		struct downstream *c = container_of(node, struct downstream, node);
+// --- what concerns all connections
 
-		if (c->listener->view != NULL || c->table_name == NULL)
-			continue;
+#define SWEEP_LOOKS 256u
+
+// Returns true if the connection ends.
+static bool sweep_one(struct router_worker *w, struct downstream *c, uint64_t now_us)
+{
+	if (c->table_name == NULL)
+		return false;
+	// Those of a listener that is gone have no configuration to answer by: the idle ones are closed now, the others after
+	// their answer (h1_server.c).
+	if (c->listener->view == NULL) {
 		if (c->h2 != NULL)
 			h2_server_drain(c, now_us);
 		else if (c->stream.exchange == NULL && c->head_start_us == 0)
 			downstream_end(c, false, now_us);
+		return true;
 	}
+	// Not all at once: their clients will come back through other gateways.
+	if (w->sweep_drains && (c->h2 != NULL || c->stream.exchange == NULL))
+		timer_arm(w->timers, &c->timer,
+			now_us
+				+ (w->sweep_spread_us > 0 ? router_random(w) % w->sweep_spread_us
+							  : 0));
+	return false;
 }
+
+static void sweep_begin(struct router_worker *w, uint64_t now_us)
+{
+	w->sweep = list_is_empty(&w->downstreams) ? NULL : w->downstreams.next;
+	router_worker_sweep(w, now_us);
+}
+
+bool router_worker_sweep(struct router_worker *w, uint64_t now_us)
+{
+	unsigned looks = SWEEP_LOOKS, ends = SWEEP_ENDS;
+
+	if (w->sweep == NULL)
+		return false;
+	while (w->sweep != NULL && looks > 0 && ends > 0) {
+		struct downstream *c = container_of(w->sweep, struct downstream, node);
+
+		w->sweep = c->node.next != &w->downstreams ? c->node.next : NULL;
+		looks--;
+		ends -= sweep_one(w, c, now_us);
+	}
+	if (w->sweep == NULL)
+		w->sweep_drains = false;
+	router_worker_leave(w, now_us);
+	return w->sweep != NULL;
+}
+
+void router_worker_forget(struct router_worker *w, const struct list *node)
+{
+	if (w->sweep == node)
+		w->sweep = node->next != &w->downstreams ? node->next : NULL;
+}
+
+// --- configuration in force
 
 void router_worker_adopt(struct router_worker *w, struct snapshot *next, uint64_t now_us)
 {
@@ -351,7 +395,7 @@ void router_worker_adopt(struct router_worker *w, struct snapshot *next, uint64_
 			orphans = true;
 	}
 	if (orphans)
-		close_orphans(w, now_us);
+		sweep_begin(w, now_us);
 	if (previous != NULL)
 		upstream_drain_removed(w, previous, next->generation, now_us);
 }
@@ -363,14 +407,9 @@ void router_worker_drain(struct router_worker *w, uint64_t timeout_us, uint64_t 
 	w->draining = true;
 	if (timeout_us < w->goaway_us)
 		w->goaway_us = timeout_us;
-	list_foreach (node, &w->downstreams) {
-		struct downstream *c = container_of(node, struct downstream, node);
-
-		// Not all at once: their clients will come back through other gateways.
-		if ((c->h2 != NULL || c->stream.exchange == NULL) && c->table_name != NULL)
-			timer_arm(w->timers, &c->timer,
-				now_us + (timeout_us > 0 ? router_random(w) % timeout_us : 0));
-	}
+	w->sweep_drains = true;
+	w->sweep_spread_us = timeout_us;
+	sweep_begin(w, now_us);
 }
 
 void router_worker_stop_listening(struct router_worker *w)

@@ -109,6 +109,10 @@ struct router_worker {
 	struct downstream_group in_cleartext;
 	struct downstream_group over_tls;
 	uint32_t n_downstreams;
+	// The next in 'downstreams' for router_worker_sweep(); NULL: all have been looked at.
+	struct list *sweep;
+	uint64_t sweep_spread_us; // over which idle ones are closed because of the drain
+	bool sweep_drains;
 	struct list upstream_list;
 	struct list idle_upstreams; // those that no request is on, idle longest first
 	uint64_t next_connection_id;
@@ -136,6 +140,12 @@ void router_worker_cancel(struct router_worker *w);
 // Makes 'next' what new requests see.
 void router_worker_adopt(struct router_worker *w, struct snapshot *next, uint64_t now_us);
 void router_worker_drain(struct router_worker *w, uint64_t timeout_us, uint64_t now_us);
+// Connections that end at one call, so that packets do not wait for those of a hundred thousand.
+#define SWEEP_ENDS 16u
+// Goes on with what these two began: to be called in each turn. Returns false when all connections have been looked at.
+bool router_worker_sweep(struct router_worker *w, uint64_t now_us);
+// The connection whose node of 'downstreams' this is ends.
+void router_worker_forget(struct router_worker *w, const struct list *node);
 // No new connections, but handshakes under way may still become some.
 void router_worker_stop_listening(struct router_worker *w);
 // Returns how many requests were cut.

@@ -156,6 +156,42 @@ static void connections_of_a_removed_listener_end_after_their_answer(void)
 	rig_done(&r);
 }
 
+static unsigned n_open(struct rig *r)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < r->n_clients; i++)
+		n += !rig_client_closed(r, i);
+	return n;
+}
+
+// A hundred thousand at once would hold up everybody else's packets for more than a second.
+static void connections_of_a_removed_listener_end_a_few_at_a_time(void)
+{
+	enum { N = 5 * SWEEP_ENDS };
+	struct rig *r = rig_new();
+
+	rig_start(r);
+	for (unsigned i = 0; i < N; i++)
+		rig_client(r);
+	r->config.n_listeners = 0;
+	rig_reload(r);
+	assert_int_equal(n_open(r), N - SWEEP_ENDS);
+	// The next in turn goes by itself, and so does the last.
+	stream_abort(&(struct stream *){rig_client_stream(r, SWEEP_ENDS)});
+	stream_abort(&(struct stream *){rig_client_stream(r, N - 1)});
+	rig_pump(r);
+	for (unsigned left = N - SWEEP_ENDS - 2; left > 0; left = n_open(r)) {
+		router_worker_sweep(r->worker, r->now_us);
+		assert_int_equal(n_open(r), left > SWEEP_ENDS ? left - SWEEP_ENDS : 0);
+	}
+	assert_false(router_worker_sweep(r->worker, r->now_us));
+	assert_int_equal(r->worker->connections.n_used, 0);
+	r->config.n_listeners = 1;
+	rig_reload(r);
+	rig_done(&r);
+}
+
 static void a_route_table_that_goes_leaves_404(void)
 {
 	struct rig *r = rig_new();
@@ -218,6 +254,7 @@ TESTS(TEST(state_and_endpoints_are_taken_over_by_identity), TEST(clusters_are_fo
 	TEST(idle_connections_to_removed_endpoints_are_closed),
 	TEST(many_reloads_under_traffic_lose_nothing),
 	TEST(connections_of_a_removed_listener_end_after_their_answer),
+	TEST(connections_of_a_removed_listener_end_a_few_at_a_time),
 	TEST(a_route_table_that_goes_leaves_404),
 	TEST(draining_closes_idle_connections_and_tells_the_others),
 	TEST(what_is_left_is_cut_and_counted))
