@@ -2,7 +2,7 @@
 // then live on a free list of their size class. OpenSSL asks for the same few sizes again and again, so
 // nothing is ever merged or given back.
 //
-//     block = header (owner, capacity) + payload;  four classes a doubling, 32 bytes to 64 KB
+//     block = header (owner, capacity) + payload;  eight classes a doubling, 32 bytes to 64 KB
 //     free on the owner's thread    -> its free list
 //     free on another thread        -> pushed on the owner's return list (lock-free, many writers), which
 //                                      the owner takes whole when a free list is empty
@@ -30,7 +30,7 @@
 
 #define MIN_SHIFT 5u  // smallest class: 32 bytes
 #define MAX_SHIFT 16u // largest: 64 KB
-#define N_CLASSES ((MAX_SHIFT - MIN_SHIFT) * 4 + 1)
+#define N_CLASSES ((MAX_SHIFT - MIN_SHIFT) * 8 + 1)
 
 struct block {
 	struct tls_arena *owner; // NULL: malloc
@@ -62,26 +62,26 @@ static __thread struct tls_arena *my_arena;
 // The smallest class whose blocks hold 'size' bytes; N_CLASSES if there is none.
 static unsigned class_of(size_t size)
 {
-	unsigned shift, quarter;
+	unsigned shift, eighth;
 
 	if (size <= 1u << MIN_SHIFT)
 		return 0;
 	if (size > 1u << MAX_SHIFT)
 		return N_CLASSES;
 	shift = 63 - (unsigned)__builtin_clzl(size - 1); // 2^shift < size <= 2^(shift + 1)
-	quarter = (unsigned)((size - 1) >> (shift - 2)) & 3;
-	return (shift - MIN_SHIFT) * 4 + quarter + 1;
+	eighth = (unsigned)((size - 1) >> (shift - 3)) & 7;
+	return (shift - MIN_SHIFT) * 8 + eighth + 1;
 }
 
 static size_t class_size(unsigned c)
 {
-	unsigned shift, quarter;
+	unsigned shift, eighth;
 
 	if (c == 0)
 		return 1u << MIN_SHIFT;
-	shift = (c - 1) / 4 + MIN_SHIFT;
-	quarter = (c - 1) % 4;
-	return ((size_t)1 << shift) + (((size_t)quarter + 1) << (shift - 2));
+	shift = (c - 1) / 8 + MIN_SHIFT;
+	eighth = (c - 1) % 8;
+	return ((size_t)1 << shift) + (((size_t)eighth + 1) << (shift - 3));
 }
 
 static struct block *block_of(void *payload)
@@ -125,7 +125,7 @@ static void *arena_take(struct tls_arena *a, unsigned c)
 		a->n_live++;
 		return link;
 	}
-	// Classes that are no multiple of 16 exist only below 64 bytes.
+	// Classes that are no multiple of 16 exist only below 128 bytes.
 	need = sizeof(struct block) + ((class_size(c) + 15) & ~(size_t)15);
 	if (need > a->size - a->carved)
 		return NULL;

@@ -45,6 +45,24 @@ static void freed_blocks_are_used_again(void)
 	tls_alloc_thread_fini();
 }
 
+// Idle connections are kept by the thousand: what they hold is to be little more than what they asked for.
+static void blocks_are_little_larger_than_asked_for(void)
+{
+	struct tls_alloc_usage before, after;
+
+	assert_int_equal(tls_alloc_thread_init(ARENA_SIZE), 0);
+	for (size_t size = 100; arena_works() && size <= 65536; size += size / 5) {
+		void *p;
+
+		tls_alloc_usage(&before);
+		p = OPENSSL_malloc(size);
+		tls_alloc_usage(&after);
+		assert_true(after.carved_bytes - before.carved_bytes <= size + size / 8 + 32);
+		OPENSSL_free(p);
+	}
+	tls_alloc_thread_fini();
+}
+
 static void realloc_keeps_what_was_there(void)
 {
 	char *p;
@@ -150,7 +168,8 @@ static void what_openssl_keeps_outlives_its_thread(void)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {TEST(freed_blocks_are_used_again),
-		TEST(realloc_keeps_what_was_there), TEST(an_exhausted_arena_falls_back_and_counts),
+		TEST(blocks_are_little_larger_than_asked_for), TEST(realloc_keeps_what_was_there),
+		TEST(an_exhausted_arena_falls_back_and_counts),
 		TEST(blocks_freed_by_other_threads_come_home),
 		TEST(what_openssl_keeps_outlives_its_thread)};
 
