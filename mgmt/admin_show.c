@@ -50,9 +50,9 @@ static json_t *room_of_a_worker(const struct gateway *gw)
 {
 	struct router_room room = gateway_room(gw);
 
-	return json_pack("{s:I, s:I, s:I}", "connections", (json_int_t)room.connections,
-		"tls_connections", (json_int_t)room.tls_connections, "requests",
-		(json_int_t)room.requests);
+	return json_pack("{s:I, s:I, s:I, s:I}", "connections", (json_int_t)room.connections,
+		"tls_connections", (json_int_t)room.tls_connections, "tls_http2_connections",
+		(json_int_t)room.tls_http2_connections, "requests", (json_int_t)room.requests);
 }
 
 static json_t *logs(const struct gateway *gw)

@@ -39,6 +39,8 @@ struct router_room gateway_room(const struct gateway *gw)
 		room.connections = most;
 	if (room.tls_connections > room.connections)
 		room.tls_connections = room.connections;
+	if (room.tls_http2_connections > room.connections)
+		room.tls_http2_connections = room.connections;
 	return room;
 }
 

@@ -58,8 +58,10 @@ void startup_table_print(FILE *to, const struct gateway *gw)
 		"  memory     %llu MiB: process %llu, packets and TCP %llu, HTTP and TLS %llu; %s\n",
 		MIB(s->limit), MIB(s->process), MIB(s->dataplane), MIB(s->router),
 		m.hugepages ? "hugepages" : "no hugepages");
-	fprintf(to, "  room       %u connections of clients, %u over TLS, %u requests at once%s\n",
-		room.connections, room.tls_connections, room.requests,
+	fprintf(to,
+		"  room       %u connections of clients, %u over TLS or %u with HTTP/2, "
+		"%u requests at once%s\n",
+		room.connections, room.tls_connections, room.tls_http2_connections, room.requests,
 		gw->n_workers > 1 ? ", each worker" : "");
 	print_ports(to, gw, a);
 	print_listeners(to, router_current(gw->router)->config);

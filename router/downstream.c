@@ -72,6 +72,8 @@ void downstream_end(struct downstream *c, bool abort, uint64_t now_us)
 	unpin_handshake(c);
 	c->listener->n_connections--;
 	w->n_downstreams--;
+	w->n_over_tls -= c->over_tls;
+	w->n_over_h2 -= c->h2 != NULL;
 	if (c->counted)
 		address_counts_remove(&w->addresses, &c->peer.remote.addr);
 	router_worker_forget(w, &c->node);
@@ -110,13 +112,102 @@ bool downstream_is_busy(const struct downstream *c)
 	return c->h2 != NULL ? h2_server_n_requests(c) > 0 : c->stream.exchange != NULL;
 }
 
+// --- room for one more
+
+static bool has_room(const struct router_worker *w)
+{
+	uint32_t max = w->snapshot->config->http.max_connections;
+
+	return max == 0 || w->n_downstreams < max;
+}
+
+static struct downstream *first_of(const struct list *l)
+{
+	return list_is_empty(l) ? NULL : container_of(l->next, struct downstream, idle_node);
+}
+
+static struct downstream *idle_longer(struct downstream *a, struct downstream *b)
+{
+	if (a == NULL || b == NULL)
+		return a != NULL ? a : b;
+	return a->idle_since_us <= b->idle_since_us ? a : b;
+}
+
+// Of the first of those that have not asked anything yet, 'n_fresh' of 'n' in all, and of those between requests, the one
+// that is missed least: the one idle longest. A fresh one may be about to ask, but goes first when they are too many: then
+// they are not clients. NULL: all are at work.
+static struct downstream *missed_least(
+	struct downstream *fresh, struct downstream *idle, uint32_t n_fresh, uint32_t n)
+{
+	return fresh != NULL && n_fresh > n / FRESH_SHARE ? fresh : idle_longer(fresh, idle);
+}
+
+// Returns false if there is none to close.
+static bool make_room(struct router_worker *w, struct downstream *c, uint64_t now_us)
+{
+	if (c == NULL)
+		return false;
+	stat_inc(&w->stats->downstream_evicted);
+	// Not by a FIN: that would keep TCP's part for a while.
+	downstream_end(c, true, now_us);
+	return true;
+}
+
+static bool make_room_for_any(struct router_worker *w, uint64_t now_us)
+{
+	const struct downstream_group *a = &w->light, *b = &w->heavy;
+
+	return make_room(w,
+		missed_least(idle_longer(first_of(&a->fresh), first_of(&b->fresh)),
+			idle_longer(first_of(&a->idle), first_of(&b->idle)),
+			a->n_fresh + b->n_fresh, a->n + b->n),
+		now_us);
+}
+
+static bool make_room_in_arena(struct router_worker *w, uint64_t now_us)
+{
+	const struct downstream_group *g = &w->heavy;
+
+	return make_room(
+		w, missed_least(first_of(&g->fresh), first_of(&g->idle), g->n_fresh, g->n), now_us);
+}
+
+// What connections hold in the arena when they are idle. That they need more meanwhile is what others leave.
+static size_t arena_used(const struct router_worker *w)
+{
+	return w->n_over_tls * (size_t)TLS_IDLE_BYTES + w->n_over_h2 * (size_t)H2_IDLE_BYTES;
+}
+
+// Makes room in the arena for 'bytes' more. Returns false if there is none, and all that have a part of it are at work.
+static bool make_bytes(struct router_worker *w, size_t bytes, uint64_t now_us)
+{
+	while (w->idle_bytes > 0 && arena_used(w) + bytes > w->idle_bytes) {
+		if (!make_room_in_arena(w, now_us))
+			return false;
+	}
+	return true;
+}
+
+static bool begin_h2(struct downstream *c, uint64_t now_us)
+{
+	struct router_worker *w = c->worker;
+	bool begun;
+
+	// Not the one to make room.
+	leave_group(c);
+	begun = make_bytes(w, H2_IDLE_BYTES, now_us) && h2_server_start(c, now_us);
+	w->n_over_h2 += begun;
+	join_group(c, &w->heavy);
+	return begun;
+}
+
 // Returns false if the connection is gone.
 static bool begin_version(struct downstream *c, bool h2, uint64_t now_us)
 {
 	c->sniffing = false;
 	stat_inc(h2 ? &c->peer.hcm->downstream_cx_http2_total
 		    : &c->peer.hcm->downstream_cx_http1_total);
-	if (h2 && !h2_server_start(c, now_us)) {
+	if (h2 && !begin_h2(c, now_us)) {
 		stat_inc(&listener_stats_of(c)->downstream_cx_overflow);
 		downstream_end(c, true, now_us);
 		return false;
@@ -264,64 +355,6 @@ static void on_event(void *owner, struct stream *s, unsigned events, uint64_t no
 	router_worker_leave(w, now_us);
 }
 
-static bool has_room(const struct router_worker *w)
-{
-	uint32_t max = w->snapshot->config->http.max_connections;
-
-	return max == 0 || w->n_downstreams < max;
-}
-
-static struct downstream *first_of(const struct list *l)
-{
-	return list_is_empty(l) ? NULL : container_of(l->next, struct downstream, idle_node);
-}
-
-static struct downstream *idle_longer(struct downstream *a, struct downstream *b)
-{
-	if (a == NULL || b == NULL)
-		return a != NULL ? a : b;
-	return a->idle_since_us <= b->idle_since_us ? a : b;
-}
-
-// Of the first of those that have not asked anything yet, 'n_fresh' of 'n' in all, and of those between requests, the one
-// that is missed least: the one idle longest. A fresh one may be about to ask, but goes first when they are too many: then
-// they are not clients. NULL: all are at work.
-static struct downstream *missed_least(
-	struct downstream *fresh, struct downstream *idle, uint32_t n_fresh, uint32_t n)
-{
-	return fresh != NULL && n_fresh > n / FRESH_SHARE ? fresh : idle_longer(fresh, idle);
-}
-
-// Returns false if there is none to close.
-static bool make_room(struct router_worker *w, struct downstream *c, uint64_t now_us)
-{
-	if (c == NULL)
-		return false;
-	stat_inc(&w->stats->downstream_evicted);
-	// Not by a FIN: that would keep TCP's part for a while.
-	downstream_end(c, true, now_us);
-	return true;
-}
-
-static bool make_room_for_any(struct router_worker *w, uint64_t now_us)
-{
-	const struct downstream_group *a = &w->in_cleartext, *b = &w->over_tls;
-
-	return make_room(w,
-		missed_least(idle_longer(first_of(&a->fresh), first_of(&b->fresh)),
-			idle_longer(first_of(&a->idle), first_of(&b->idle)),
-			a->n_fresh + b->n_fresh, a->n + b->n),
-		now_us);
-}
-
-static bool make_room_for_tls(struct router_worker *w, uint64_t now_us)
-{
-	const struct downstream_group *g = &w->over_tls;
-
-	return make_room(
-		w, missed_least(first_of(&g->fresh), first_of(&g->idle), g->n_fresh, g->n), now_us);
-}
-
 void downstream_note_busy(struct downstream *c)
 {
 	if (!c->has_asked)
@@ -341,9 +374,12 @@ static struct stream *accept_tls(
 	struct downstream *c, struct listener *l, struct stream *s, uint64_t now_us)
 {
 	struct router_worker *w = l->worker;
-	struct stream *io = tls_accept(w->tls, l->view->tls, &s, on_event, c, now_us);
+	struct stream *io;
 
-	if (io == NULL && s != NULL && make_room_for_tls(w, now_us))
+	if (!make_bytes(w, TLS_IDLE_BYTES, now_us))
+		return NULL;
+	io = tls_accept(w->tls, l->view->tls, &s, on_event, c, now_us);
+	if (io == NULL && s != NULL && make_room_in_arena(w, now_us))
 		io = tls_accept(w->tls, l->view->tls, &s, on_event, c, now_us);
 	return io;
 }
@@ -356,6 +392,8 @@ static bool begin_tls(struct downstream *c, struct stream *s, uint64_t now_us)
 	if (io == NULL)
 		return false;
 	c->io = io;
+	c->over_tls = true;
+	w->n_over_tls++;
 	c->handshake = w->snapshot;
 	c->handshake_view = c->listener->view;
 	atomic_fetch_add_explicit(&w->snapshot->pins[w->index].n, 1, memory_order_relaxed);
@@ -437,7 +475,7 @@ static void take_proxy_header(struct downstream *c, const struct proxy_header *h
 	// Not the one to make room when there is no place for TLS.
 	leave_group(c);
 	begun = begin_tls(c, s, now_us);
-	join_group(c, begun ? &w->over_tls : &w->in_cleartext);
+	join_group(c, begun ? &w->heavy : &w->light);
 	if (!begun) {
 		stat_inc(&listener_stats_of(c)->downstream_cx_overflow);
 		downstream_end(c, true, now_us);
@@ -521,7 +559,7 @@ static bool accept_counted(struct listener *l, struct stream *s, bool counted, u
 		stream_set_owner(s, on_event, c);
 	}
 	list_push(&w->downstreams, &c->node);
-	join_group(c, c->handshake != NULL ? &w->over_tls : &w->in_cleartext);
+	join_group(c, c->handshake != NULL ? &w->heavy : &w->light);
 	w->n_downstreams++;
 	l->n_connections++;
 	stat_inc(&stats->downstream_cx_total);

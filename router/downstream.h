@@ -27,6 +27,7 @@ struct downstream {
 	struct stream *io;
 	struct listener *listener;
 	struct list node; // in 'downstreams' of the worker
+	bool over_tls;
 	struct downstream_group *group;
 	struct list idle_node; // in 'fresh' or 'idle' of the group, unless a request is under way
 	bool has_asked;        // a request was received, ever

@@ -13,7 +13,7 @@
 #define READ_PIECE       4096u
 #define READ_SMALL_PIECE 512u
 #define SMALL_FRAMES     4u // of a small piece
-// What nghttp2 may hold for a session: 17 KB at rest, plus 100 streams, plus heads being sent.
+// What nghttp2 may hold for a session: H2_IDLE_BYTES at rest, plus 100 streams, plus heads being sent.
 #define MEMORY_MAX       (512u * 1024u)
 // What of it is kept for frames that cannot be declined: answers to the peer's, ends of streams.
 #define MEMORY_RESERVE   (64u * 1024u)

@@ -55,11 +55,11 @@ static uint64_t wall_by_worker(void *arg, uint64_t now_us)
 	return worker_wall_us(arg, now_us);
 }
 
-static struct router_capacity capacity_of(const struct router *r, size_t *tls_bytes)
+static struct router_capacity capacity_of(const struct router *r)
 {
 	struct router_capacity capacity;
 
-	router_capacity_of(r->options.memory_bytes / r->options.n_workers, &capacity, tls_bytes);
+	router_capacity_of(r->options.memory_bytes / r->options.n_workers, &capacity);
 	return capacity;
 }
 
@@ -68,14 +68,13 @@ static int start(void *arg, struct worker *w, void **state, uint64_t now_us)
 	struct router *r = arg;
 	unsigned index = worker_index(w);
 	struct router_capacity capacity;
-	size_t tls_bytes;
 	int error;
 
 	(void)now_us;
 	if (index >= r->options.n_workers)
 		return -EINVAL;
-	capacity = capacity_of(r, &tls_bytes);
-	error = tls_alloc_thread_init(tls_bytes);
+	capacity = capacity_of(r);
+	error = tls_alloc_thread_init(capacity.arena_bytes);
 	if (error != 0)
 		return error;
 	r->workers[index] = router_worker_new(index,
@@ -136,10 +135,14 @@ bool router_stream_owner(const struct stream *s, struct router_stream_owner *out
 
 struct router_room router_room(const struct router *r)
 {
-	size_t tls_bytes;
-	struct router_capacity c = capacity_of(r, &tls_bytes);
+	struct router_capacity c = capacity_of(r);
 
-	return (struct router_room){c.connections, c.tls_connections, c.exchanges};
+	return (struct router_room){
+		.connections = c.connections,
+		.tls_connections = c.tls_connections,
+		.tls_http2_connections = c.tls_http2_connections,
+		.requests = c.exchanges,
+	};
 }
 
 static void *per_worker(size_t size, unsigned n)

@@ -29,6 +29,7 @@ const struct worker_app *router_app(struct router *r);
 struct router_room {
 	uint32_t connections; // of clients
 	uint32_t tls_connections;
+	uint32_t tls_http2_connections; // if all of those are HTTP/2
 	uint32_t requests;
 };
 

@@ -83,14 +83,15 @@ struct bytes router_date(struct router_worker *w, uint64_t now_us)
 }
 
 // Shares of the memory of a worker, in percent; what they buy is in router_capacity.
-#define TLS_SHARE            43
-#define CHUNK_SHARE          22
-#define EXCHANGE_SHARE       21 // and a field section for each: its trailers
-#define CONNECTION_SHARE     7
-#define UPSTREAM_SHARE       4
-#define LARGE_SHARE          3
-// What OpenSSL holds for an idle TLS 1.3 connection, with its share of tickets and contexts.
-#define TLS_CONNECTION_BYTES 16384u
+#define TLS_SHARE        43 // and HTTP/2
+#define CHUNK_SHARE      22
+#define EXCHANGE_SHARE   21 // and a field section for each: its trailers
+#define CONNECTION_SHARE 7
+#define UPSTREAM_SHARE   4
+#define LARGE_SHARE      3
+
+// What idle connections may hold of OpenSSL's and nghttp2's memory. The rest is for contexts, handshakes and requests.
+#define IDLE_SIXTEENTHS 15
 
 static uint32_t share(uint64_t bytes, unsigned percent, size_t object_size, uint32_t least)
 {
@@ -99,9 +100,8 @@ static uint32_t share(uint64_t bytes, unsigned percent, size_t object_size, uint
 	return n < least ? least : n > 1000000 ? 1000000 : (uint32_t)n;
 }
 
-void router_capacity_of(uint64_t bytes, struct router_capacity *out, size_t *tls_bytes)
+void router_capacity_of(uint64_t bytes, struct router_capacity *out)
 {
-	*tls_bytes = bytes * TLS_SHARE / 100;
 	*out = (struct router_capacity){
 		.connections = share(
 			bytes, CONNECTION_SHARE, sizeof(struct downstream) + ADDRESS_SIZE, 64),
@@ -111,7 +111,11 @@ void router_capacity_of(uint64_t bytes, struct router_capacity *out, size_t *tls
 			share(bytes, UPSTREAM_SHARE, sizeof(struct upstream_conn), 32),
 		.chunks = share(bytes, CHUNK_SHARE, ARENA_CHUNK_SIZE, 128),
 		.large_heads = share(bytes, LARGE_SHARE, LARGE_HEAD_SIZE, 4),
-		.tls_connections = share(bytes, TLS_SHARE, TLS_CONNECTION_BYTES, 64),
+		.tls_connections =
+			share(bytes * IDLE_SIXTEENTHS / 16, TLS_SHARE, TLS_IDLE_BYTES, 64),
+		.tls_http2_connections = share(
+			bytes * IDLE_SIXTEENTHS / 16, TLS_SHARE, TLS_IDLE_BYTES + H2_IDLE_BYTES, 0),
+		.arena_bytes = bytes * TLS_SHARE / 100,
 	};
 	out->trailers = out->exchanges;
 }
@@ -178,11 +182,12 @@ struct router_worker *router_worker_new(unsigned index, const struct router_seam
 	list_init(&w->listeners);
 	list_init(&w->ready);
 	list_init(&w->downstreams);
-	group_init(&w->in_cleartext);
-	group_init(&w->over_tls);
+	group_init(&w->light);
+	group_init(&w->heavy);
 	list_init(&w->upstream_list);
 	list_init(&w->idle_upstreams);
 	w->goaway_us = GOAWAY_US;
+	w->idle_bytes = capacity->arena_bytes * IDLE_SIXTEENTHS / 16;
 	w->scratch = malloc(SCRATCH_SIZE);
 	w->h2 = h2_worker_new();
 	if (w->scratch == NULL || w->h2 == NULL || init_pools(w, capacity) != 0

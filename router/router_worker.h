@@ -59,8 +59,15 @@ struct router_capacity {
 	uint32_t chunks;      // of ARENA_CHUNK_SIZE: heads, retry buffers
 	uint32_t large_heads; // of LARGE_HEAD_SIZE
 	uint32_t trailers;
-	uint32_t tls_connections; // 0: no TLS
+	uint32_t tls_connections;       // 0: no TLS
+	uint32_t tls_http2_connections; // of these, if all are HTTP/2
+	size_t arena_bytes; // of what OpenSSL and nghttp2 allocate from (tls_alloc.c); 0: any
 };
+
+// What OpenSSL holds for an idle TLS 1.3 connection, with its share of tickets and contexts.
+#define TLS_IDLE_BYTES 16384u
+// What nghttp2 holds for a connection without streams: 27 KB, and tables of fields.
+#define H2_IDLE_BYTES  32768u
 
 // Heads that do not fit an arena chunk; more than Envoy's limit of 60 KiB.
 #define LARGE_HEAD_SIZE 65536u
@@ -106,8 +113,11 @@ struct router_worker {
 	struct list ready;
 	bool entered;
 	struct list downstreams; // every open connection
-	struct downstream_group in_cleartext;
-	struct downstream_group over_tls;
+	struct downstream_group light;
+	struct downstream_group heavy; // over TLS, or HTTP/2: those with a part of the arena
+	uint32_t n_over_tls;
+	uint32_t n_over_h2;
+	size_t idle_bytes; // of the arena, for idle connections; 0: any
 	uint32_t n_downstreams;
 	// The next in 'downstreams' for router_worker_sweep(); NULL: all have been looked at.
 	struct list *sweep;
@@ -128,8 +138,8 @@ struct router_worker *router_worker_new(unsigned index, const struct router_seam
 // Cuts everything and frees. Streams given back earlier belong to TCP and are not touched.
 void router_worker_free(struct router_worker **wp, uint64_t now_us);
 
-// The capacity that fits into 'bytes' of one worker; '*tls_bytes' is the part for OpenSSL's allocator.
-void router_capacity_of(uint64_t bytes, struct router_capacity *out, size_t *tls_bytes);
+// The capacity that fits into 'bytes' of one worker.
+void router_capacity_of(uint64_t bytes, struct router_capacity *out);
 
 // Opens what 'next' listens on and 'w' does not yet. Returns 0, or a negative errno and the listener that could not be opened;
 // then nothing has changed.

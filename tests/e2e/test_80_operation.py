@@ -158,5 +158,5 @@ def test_status_tells_what_there_is_room_for(gateway):
     with gateway.editing("appliance.yaml") as (appliance, text):
         appliance.write_text(f"{text}  http: {{maxConnections: 100}}\n")
         gateway.ctl("reload")
-        assert room() == {"connections": 100, "tls_connections": 100, "requests": whole["requests"]}
+        assert room() == {**whole, "connections": 100, "tls_connections": 100, "tls_http2_connections": 100}
         assert not json.loads(gateway.ctl("config").stdout)["waits_for_restart"]

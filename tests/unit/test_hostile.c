@@ -323,6 +323,58 @@ static void idle_http2_connections_make_room(void)
 	rig_done(&r);
 }
 
+// What nghttp2 holds for idle connections is counted: the arena that it shares with OpenSSL is a part of memory.limit.
+static void idle_http2_connections_make_room_when_their_memory_is_used_up(void)
+{
+	enum { N = 12, ROOM = 8 };
+	struct rig *r = rig_new();
+	struct h2_peer *p[N];
+	unsigned c;
+
+	r->capacity.arena_bytes = (size_t)ROOM * H2_IDLE_BYTES * 16 / 15 + 16;
+	rig_start(r);
+	c = rig_client(r); // has no part of it
+	rig_client_says(r, c, GET);
+	rig_upstream_says(r, 0, OK);
+	for (unsigned i = 0; i < N; i++) {
+		p[i] = peer_client(r);
+		peer_request(p[i], "GET", "/", NULL, -1);
+		rig_upstream_says(r, 0, OK);
+		peer_pump(p[i]);
+		assert_true(peer_find(p[i], 1)->ended);
+		rig_pass_ms(r, 1);
+	}
+	assert_int_equal(r->stats.downstream_evicted, N - ROOM);
+	for (unsigned i = 0; i < N; i++)
+		assert_int_equal(rig_client_closed(r, 1 + i), i < N - ROOM);
+	assert_false(rig_client_closed(r, c));
+	rig_assert_quiet(r);
+	for (unsigned i = 0; i < N; i++)
+		peer_free(&p[i]);
+	rig_done(&r);
+}
+
+// All of them are at work.
+static void an_http2_connection_without_memory_is_refused(void)
+{
+	struct rig *r = rig_new();
+	struct h2_peer *p;
+
+	r->capacity.arena_bytes = H2_IDLE_BYTES * 3 / 2;
+	rig_start(r);
+	p = peer_client(r);
+	peer_request(p, "GET", "/", NULL, -1);
+	rig_client_says(r, rig_client(r), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+	assert_int_equal(fake_pair_fate(r->clients[1], 0), FAKE_ABORTED);
+	assert_false(rig_client_closed(r, 0));
+	assert_int_equal(r->snapshot->listeners[0].state->stats[0].downstream_cx_overflow, 1);
+	rig_upstream_says(r, 0, OK);
+	peer_pump(p);
+	assert_true(peer_find(p, 1)->ended);
+	peer_free(&p);
+	rig_done(&r);
+}
+
 // A stream whose window stays closed, on a connection that was idle at the last look (CVE-2026-49975, CVE-2020-12605).
 static void zero_window_stream_is_reset(void)
 {
@@ -419,5 +471,7 @@ TESTS(TEST(trickling_body_is_408), TEST(body_that_nobody_was_asked_for_is_408),
 	TEST(pipelined_bad_requests_are_refused_once), TEST(one_byte_chunks_hold_no_memory),
 	TEST(idle_connections_make_room), TEST(new_clients_do_not_close_each_others_connections),
 	TEST(connections_without_requests_take_few_places), TEST(idle_http2_connections_make_room),
-	TEST(zero_window_stream_is_reset), TEST(heads_in_portions_do_not_put_off_other_deadlines),
+	TEST(idle_http2_connections_make_room_when_their_memory_is_used_up),
+	TEST(an_http2_connection_without_memory_is_refused), TEST(zero_window_stream_is_reset),
+	TEST(heads_in_portions_do_not_put_off_other_deadlines),
 	TEST(unread_http2_connection_is_ended), TEST(paused_grpc_stream_is_left_alone))
