@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 """Idle connections by the hundred thousand, on a gateway of one worker.
 
-Clients open connections, cleartext and then TLS, ask once on each, and hold them. Printed is what an idle connection costs in
-memory and in time of the core, and what a well-behaved client has beside few and beside all of them. It fails if a
-connection is refused, closed or evicted, if they take more than a twentieth of the core, or if the well-behaved client has less
-than half the requests beside all of them. Then the same with less room than is asked for: every request is answered, and each
-connection that has to go is counted.
+Clients open connections, cleartext, TLS, and HTTP/2 over TLS, ask once on each, and hold them. Printed is what an idle
+connection costs in memory and in time of the core, and what a well-behaved client has beside few and beside all of them. It
+fails if a connection is refused, closed or evicted, if they take more than a twentieth of the core, or if the well-behaved
+client has less than half the requests beside all of them. Then the same with less room than is asked for: every request is
+answered, and each connection that has to go is counted.
 
-    idle.py [--connections N] [--tls N] [--memory LIMIT] [--seconds N]
+    idle.py [--connections N] [--tls N] [--h2 N] [--memory LIMIT] [--seconds N]
 """
 
 import argparse
@@ -32,6 +32,7 @@ os.environ.setdefault("LAB_NAME", "idle")
 from tests.e2e import shop  # noqa: E402
 from tests.e2e.conftest import GATEWAY, HTTP, HTTPS, LAB, Gateway, run_in, script, wait_for  # noqa: E402
 from tests.lab import netns  # noqa: E402
+from tests.perf import attack  # noqa: E402
 from tests.perf import run as perf  # noqa: E402
 from tests.perf.attacks import in_process, prefer, well_behaved  # noqa: E402
 
@@ -39,7 +40,7 @@ FEW = 1000
 OF_A_PROCESS = 12500  # a process may have this many files nearly everywhere
 AT_ONCE = 64  # connections that a process opens at the same time
 ASK = b"GET /checkout HTTP/1.1\r\nhost: shop.example\r\n\r\n"
-FIRST_SOURCE, N_SOURCES = 100, 50  # addresses of clients, one for each process
+FIRST_SOURCE, N_SOURCES = 100, 120  # addresses of clients, one for each process
 LOOK = 35  # seconds, more than there are from one look at an idle connection to the next
 MOST_BUSY = 0.05  # of the core, without requests
 EVICTED, REFUSED = "pollgate_downstream_evicted_total", "pollgate_downstream_address_overflow_total"
@@ -59,6 +60,8 @@ LOSSES = (
 class Opening:
     """A connection on its way to its answer."""
 
+    ask = ASK
+
     def __init__(self, source, context):
         s = socket.socket()
         s.setblocking(False)
@@ -74,7 +77,7 @@ class Opening:
             if not self.sent:
                 if self.context:
                     self._shake_hands()
-                self.socket.send(ASK)
+                self.socket.send(self.ask)
                 self.sent = True
             while True:
                 part = self.socket.recv(16384)
@@ -83,6 +86,9 @@ class Opening:
                 self.answer += part
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
+        return self.is_answered()
+
+    def is_answered(self):
         head, end, body = self.answer.partition(b"\r\n\r\n")
         if not end:
             return False
@@ -103,18 +109,33 @@ class Opening:
         return socket.socket(fileno=self.socket.detach()) if self.context else self.socket
 
 
+class OpeningH2(Opening):
+    ask = attack.PREFACE + attack.frame(attack.SETTINGS, 0, 0) + attack.frame(attack.SETTINGS, 1, 0)
+    ask += attack.frame(attack.HEADERS, attack.END_STREAM | attack.END_HEADERS, 1, attack.head(b"/checkout"))
+
+    def is_answered(self):
+        at = 0
+        while at + 9 <= len(self.answer):
+            end = at + 9 + int.from_bytes(self.answer[at : at + 3], "big")
+            kind, flags = self.answer[at + 3 : at + 5]
+            if end <= len(self.answer) and kind in (attack.DATA, attack.HEADERS) and flags & attack.END_STREAM:
+                return True
+            at = end
+        return False
+
+
 class Crowd:
     """One process of clients with an address of its own. What it is told: a number to open, 'held', or None for its end."""
 
-    def __init__(self, source, ca):
+    def __init__(self, source, ca, alpn):
         resource.setrlimit(resource.RLIMIT_NOFILE, (OF_A_PROCESS + 1000,) * 2)
         netns.enter(f"{LAB}-client")
         self.source, self.kept = source, {}
         self.poll = select.epoll()
-        self.context = None
+        self.context, self.opening = None, OpeningH2 if alpn == "h2" else Opening
         if ca:
             self.context = ssl.create_default_context(cafile=ca)
-            self.context.set_alpn_protocols(("http/1.1",))
+            self.context.set_alpn_protocols((alpn,))
 
     def open(self, n):
         """Returns how many were answered, and what was said of the others."""
@@ -123,7 +144,7 @@ class Crowd:
             while n > 0 and len(opening) < AT_ONCE:
                 n -= 1
                 try:
-                    new = Opening(self.source, self.context)
+                    new = self.opening(self.source, self.context)
                 except OSError as error:
                     failures.append(str(error))
                     continue
@@ -164,16 +185,16 @@ class Crowd:
             s.close()
 
 
-def be_crowd(pipe, source, ca):
-    crowd = Crowd(source, ca)
+def be_crowd(pipe, source, ca, alpn):
+    crowd = Crowd(source, ca, alpn)
     while (word := pipe.recv()) is not None:
         pipe.send(crowd.held() if word == "held" else crowd.open(word))
     crowd.close()
 
 
 class Crowds:
-    def __init__(self, ca=None):
-        self.ca, self.members = ca, []
+    def __init__(self, first_source, ca=None, alpn="http/1.1"):
+        self.first_source, self.ca, self.alpn, self.members = first_source, ca, alpn, []
         self.n = 0
 
     def grow(self, to):
@@ -195,8 +216,8 @@ class Crowds:
 
     def _add(self):
         ours, theirs = multiprocessing.Pipe()
-        source = f"10.77.1.{FIRST_SOURCE + len(self.members)}"
-        process = multiprocessing.Process(target=be_crowd, args=(theirs, source, self.ca))
+        source = f"10.77.1.{self.first_source + len(self.members)}"
+        process = multiprocessing.Process(target=be_crowd, args=(theirs, source, self.ca, self.alpn))
         process.start()
         self.members.append((process, ours))
 
@@ -257,8 +278,8 @@ def measure(gateway, crowd, n, seconds, kind):
     show("opened, each with a request", f"{grow(crowd, n):.0f} a second")
     show("resident memory of the gateway", f"{gateway.memory_kib() >> 10} MiB, {memory >> 10} MiB before")
     m = gateway.metrics()
-    if kind == "TLS":
-        show("OpenSSL's memory of a connection", f"{(m.sum('pollgate_tls_memory_used') - tls) / n:.0f} bytes")
+    if kind != "cleartext":
+        show("OpenSSL's and nghttp2's memory of one", f"{(m.sum('pollgate_tls_memory_used') - tls) / n:.0f} bytes")
     show("packet buffers in use", f"{m.sum('pollgate_mbufs_in_use'):.0f}")
     many = measure_client(others + n, seconds)
     busy = gateway.share_of_core(LOOK)
@@ -289,19 +310,19 @@ def measure_end(gateway):
     return [] if status == 0 and said.endswith("requests_cut=0 connections_cut=0") else [f"the end: {status}, {said}"]
 
 
-def measure_limits(gateway, crowd, n, kind, beside=None, spared=False):
+def measure_limits(gateway, crowd, n, kind, beside=(), spared=False):
     """More than there is room for: all are answered, and those that make room are counted. Others beside them are 'spared'."""
     new = n - crowd.n
-    evicted_before, beside_before = gateway.metrics().sum(EVICTED), beside.held() if beside else 0
+    evicted_before, beside_before = gateway.metrics().sum(EVICTED), sum(c.held() for c in beside)
     answered, failures = crowd.grow(n)
     evicted = gateway.metrics().sum(EVICTED) - evicted_before
 
     def held():
-        return crowd.held() + (beside.held() if beside else 0)
+        return crowd.held() + sum(c.held() for c in beside)
 
     wait_for(lambda: held() + evicted <= n + beside_before, "those that made room know")
     show(f"{new} {kind} connections", f"{answered} answered, {crowd.held()} held, {evicted:.0f} made room")
-    if failures or evicted == 0 or held() + evicted != n + beside_before or (spared and beside.held() != beside_before):
+    if failures or evicted == 0 or held() + evicted != n + beside_before or (spared and sum(c.held() for c in beside) != beside_before):
         return [f"of {new} {kind} connections {answered} were answered, {held()} are held, {evicted:.0f} made room: {failures[:3]}"]
     return []
 
@@ -335,7 +356,8 @@ def services(run_dir, cores):
 def gateway_with(run_dir, core, http, **options):
     shop.write(run_dir / "config", core, spec=f"  http: {{{http}}}\n", **options)
     gateway = Gateway(run_dir, core).start()
-    crowds = Crowds(), Crowds(str(run_dir / "config/ca.crt"))
+    ca = str(run_dir / "config/ca.crt")
+    crowds = Crowds(FIRST_SOURCE), Crowds(FIRST_SOURCE + 40, ca), Crowds(FIRST_SOURCE + 80, ca, "h2")
     prefer(gateway.process.pid)
     try:
         yield gateway, *crowds
@@ -348,31 +370,42 @@ def gateway_with(run_dir, core, http, **options):
             gateway.stop()
 
 
+def measure_room(gateway, crowd, other, kind, name):
+    """As many as 'status' tells, and no more."""
+    room = json.loads(gateway.ctl("status").stdout)["room_of_a_worker"]
+    grow(other, 2000)
+    failures = measure_limits(gateway, crowd, 2 * room[name], kind, beside=(other,), spared=True)
+    held = crowd.held()
+    if held != room[name]:
+        failures.append(f"{held} {kind} connections where there is room for {room[name]}")
+    failures += measure_limits(gateway, other, 2 * room["connections"], "cleartext", beside=(crowd,))
+    held = crowd.held() + other.held()
+    if held != room["connections"]:
+        failures.append(f"{held} connections where there is room for {room['connections']}")
+    if fallbacks := gateway.metrics().sum("pollgate_tls_memory_fallbacks_total"):
+        failures.append(f"{fallbacks:.0f} allocations beyond the arena")
+    return failures
+
+
 def measure_all(run_dir, core, arguments):
     failures = []
-    n, n_tls = arguments.connections, arguments.tls
-    with gateway_with(run_dir, core, f"maxConnections: {n + n_tls + 10000}", memory=arguments.memory, drain="9s") as all_of_it:
-        gateway, crowd, tls = all_of_it
+    n, n_tls, n_h2 = arguments.connections, arguments.tls, arguments.h2
+    most = n + n_tls + n_h2 + 10000
+    with gateway_with(run_dir, core, f"maxConnections: {most}", memory=arguments.memory, drain="9s") as (gateway, *crowds):
         print(gateway.output(), flush=True)
-        if n > 0:
-            failures += measure(gateway, crowd, n, arguments.seconds, "cleartext")
-        if n_tls > 0:
-            failures += measure(gateway, tls, n_tls, arguments.seconds, "TLS")
+        for crowd, of_it, kind in zip(crowds, (n, n_tls, n_h2), ("cleartext", "TLS", "HTTP/2")):
+            if of_it > 0:
+                failures += measure(gateway, crowd, of_it, arguments.seconds, kind)
         failures += measure_end(gateway)
     print("less room than is asked for", flush=True)
-    with gateway_with(run_dir, core, "maxConnections: 2000") as (gateway, crowd, tls):
+    with gateway_with(run_dir, core, "maxConnections: 2000") as (gateway, crowd, tls, _):
         failures += measure_limits(gateway, crowd, 5000, "cleartext")
-        failures += measure_limits(gateway, tls, 3000, "TLS", beside=crowd)
-    with gateway_with(run_dir, core, "maxConnections: 1000000") as (gateway, crowd, tls):
-        room = json.loads(gateway.ctl("status").stdout)["room_of_a_worker"]
-        grow(crowd, 2000)
-        failures += measure_limits(gateway, tls, 2 * room["tls_connections"], "TLS", beside=crowd, spared=True)
-        if tls.held() != room["tls_connections"]:
-            failures.append(f"{tls.held()} TLS connections where there is room for {room['tls_connections']}")
-        failures += measure_limits(gateway, crowd, 2 * room["connections"], "cleartext", beside=tls)
-        if crowd.held() + tls.held() != room["connections"]:
-            failures.append(f"{crowd.held() + tls.held()} connections where there is room for {room['connections']}")
-    with gateway_with(run_dir, core, "maxConnectionsPerAddress: 100") as (gateway, crowd, _):
+        failures += measure_limits(gateway, tls, 3000, "TLS", beside=(crowd,))
+    with gateway_with(run_dir, core, "maxConnections: 1000000") as (gateway, crowd, tls, _):
+        failures += measure_room(gateway, tls, crowd, "TLS", "tls_connections")
+    with gateway_with(run_dir, core, "maxConnections: 1000000") as (gateway, crowd, _, h2):
+        failures += measure_room(gateway, h2, crowd, "HTTP/2", "tls_http2_connections")
+    with gateway_with(run_dir, core, "maxConnectionsPerAddress: 100") as (gateway, crowd, *_):
         failures += measure_refusals(gateway, crowd, 300, 100)
     return failures
 
@@ -381,6 +414,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--connections", type=int, default=100000)
     parser.add_argument("--tls", type=int, default=20000)
+    parser.add_argument("--h2", type=int, default=5000)
     parser.add_argument("--memory", default="3Gi")
     parser.add_argument("--seconds", type=int, default=5)
     arguments = parser.parse_args()
