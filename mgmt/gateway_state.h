@@ -50,9 +50,10 @@ struct gateway {
 // True while load balancers should send here.
 bool gateway_is_ready(const struct gateway *gw);
 
-// "starting", "serving", "draining", ...
 // What each worker has room for, as far as memory and configuration allow.
 struct router_room gateway_room(const struct gateway *gw);
+
+// "starting", "serving", "draining", ...
 const char *gateway_state_name(const struct gateway *gw);
 
 // The mgmt clock's time as the workers' clock shows it.
