@@ -3,6 +3,7 @@
 import json
 import socket
 import struct
+import time
 
 from scapy.layers.inet import IP
 from scapy.layers.l2 import Dot1Q, Ether
@@ -21,7 +22,6 @@ class Wire:
         self.socket = netns.packet_socket(f"{LAB}-client", "ca", *protocol)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         self.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-        self.socket.settimeout(60)
         self.mac = self.socket.getsockname()[4].hex(":")
 
     def __enter__(self):
@@ -35,8 +35,10 @@ class Wire:
             self.socket.send(bytes(frame))
 
     def receive(self, matches):
-        """The first frame of others for which matches(Ether) holds, with the tag that the kernel hands over apart."""
+        """The first frame of others for which matches(Ether) holds, with the tag that the kernel hands over apart; it comes in a minute."""
+        end = time.monotonic() + 60
         while True:
+            self.socket.settimeout(max(end - time.monotonic(), 0.001))
             data, auxiliary, _, address = self.socket.recvmsg(1 << 16, 256)
             if address[2] == socket.PACKET_OUTGOING:
                 continue
