@@ -414,7 +414,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--connections", type=int, default=100000)
     parser.add_argument("--tls", type=int, default=20000)
-    parser.add_argument("--h2", type=int, default=5000)
+    parser.add_argument("--h2", type=int, default=4000)
     parser.add_argument("--memory", default="3Gi")
     parser.add_argument("--seconds", type=int, default=5)
     arguments = parser.parse_args()
