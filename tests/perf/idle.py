@@ -4,7 +4,7 @@
 Clients open connections, cleartext, TLS, and HTTP/2 over TLS, ask once on each, and hold them. Printed is what an idle
 connection costs in memory and in time of the core, and what a well-behaved client has beside few and beside all of them. It
 fails if a connection is refused, closed or evicted, if they take more than a twentieth of the core, or if the well-behaved
-client has less than half the requests beside all of them. Then the same with less room than is asked for: every request is
+client has less than a third of the requests beside all of them. Then the same with less room than is asked for: every request is
 answered, and each connection that has to go is counted.
 
     idle.py [--connections N] [--tls N] [--h2 N] [--memory LIMIT] [--seconds N]
@@ -294,7 +294,7 @@ def measure(gateway, crowd, n, seconds, kind):
     if held != n or after != before:
         lost = {name: after[name] - before[name] for name in after if after[name] != before[name]}
         failures.append(f"{n - held} of {n} {kind} connections were lost: {lost}")
-    if many < few / 2:
+    if many < few / 3:
         failures.append(f"{many:.0f} requests/s beside {n} {kind} connections, {few:.0f} beside {FEW}")
     if busy > MOST_BUSY:
         failures.append(f"{n} idle {kind} connections take {busy:.1%} of a core")
