@@ -3,7 +3,7 @@
 //     client i: fake pair, side 1 is the test      endpoint connection i: fake pair, side 1 is the test
 //                 side 0 -> downstream_accept()                         side 0 <- the router's connect
 //
-// rig_done() ends everything and fails if a pool, a breaker's slot or a timer is still taken.
+// rig_done() ends everything and fails if a pool, a breaker's slot or a timer is still taken, or a connection still counted.
 #pragma once
 
 #include "dataplane/timer.h"
@@ -441,11 +441,22 @@ RIG_UNUSED static void rig_assert_quiet(struct rig *r)
 	assert_true(snapshot_is_unused(r->snapshot));
 }
 
+RIG_UNUSED static void rig_assert_counts_nobody(const struct router_worker *w)
+{
+	assert_int_equal(w->n_downstreams, 0);
+	assert_int_equal(w->n_over_tls, 0);
+	assert_int_equal(w->n_over_h2, 0);
+	assert_int_equal(w->light.n + w->heavy.n, 0);
+	assert_int_equal(w->light.n_fresh + w->heavy.n_fresh, 0);
+}
+
 RIG_UNUSED static void rig_done(struct rig **rp)
 {
 	struct rig *r = *rp;
 
 	*rp = NULL;
+	router_worker_abort_all(r->worker, r->now_us);
+	rig_assert_counts_nobody(r->worker);
 	router_worker_free(&r->worker, r->now_us);
 	assert_int_equal(timer_wheel_n_armed(r->timers), 0);
 	assert_int_equal(r->stats.exchanges_active, 0);
