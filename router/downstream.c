@@ -318,6 +318,10 @@ static void on_handshake_event(struct downstream *c, unsigned events, uint64_t n
 	stat_inc(&listener_stats_of(c)->ssl_handshake);
 	if (info.client == NULL)
 		stat_inc(&listener_stats_of(c)->ssl_no_certificate);
+	if (c->listener->view == NULL) {
+		downstream_end(c, false, now_us);
+		return;
+	}
 	c->peer.sni = info.sni;
 	c->peer.tls_version = info.version;
 	c->peer.tls_cipher = info.cipher;

@@ -41,6 +41,7 @@ struct rig {
 	// under test
 	struct timer_wheel *timers;
 	struct router_stats stats;
+	struct tls_stats tls_stats;
 	struct http_rule_counts rules;
 	struct log_ring *log;
 	struct snapshot *snapshot;
@@ -242,7 +243,10 @@ RIG_UNUSED static void rig_start(struct rig *r)
 			.wall_us = rig_wall_seam,
 			.arg = r,
 			.timers = r->timers},
-		&(struct router_outputs){.stats = &r->stats, .rules = &r->rules, .log = r->log},
+		&(struct router_outputs){.stats = &r->stats,
+			.tls_stats = &r->tls_stats,
+			.rules = &r->rules,
+			.log = r->log},
 		&r->capacity);
 	assert_non_null(r->worker);
 	r->snapshot = rig_snapshot(r, NULL);

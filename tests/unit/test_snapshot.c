@@ -1,6 +1,7 @@
 // Snapshots: what a reload carries over, what it drains, and what requests under way keep.
 
 #include "tests/router_rig.h"
+#include "tests/tls_peer.h"
 
 #define GET "GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n"
 #define OK  "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -156,6 +157,57 @@ static void connections_of_a_removed_listener_end_after_their_answer(void)
 	rig_done(&r);
 }
 
+static void shake_hands(struct rig *r, struct tls_peer *p, unsigned steps)
+{
+	for (unsigned i = 0; i < steps; i++) {
+		tls_peer_step(p);
+		rig_pump(r);
+		tls_worker_turn(r->worker->tls, r->now_us);
+	}
+}
+
+// There is no configuration to answer by, and the client could wait for its idle timeout.
+static void a_handshake_that_outlives_its_listener_ends_with_the_connection(void)
+{
+	static const char *const alpn[] = {NULL, "\x02h2"};
+	struct tls_pem pem;
+
+	tls_pem_make(&pem, TLS_KEY_P256, "shop.example", 0, 86400);
+	for (unsigned i = 0; i < 2; i++) {
+		struct rig *r = rig_new();
+		struct tls_peer early, late;
+		char got[100];
+
+		r->capacity.tls_connections = 4;
+		r->listener.tls = true;
+		r->chain.tls = (struct tls_chain_config){.n_certificates = 1, .alpn_h2 = true};
+		r->chain.tls.certificates[0] = tls_pem_config(&pem, "shop");
+		rig_start(r);
+		tls_peer_init(&early, rig_client_stream(r, rig_client(r)),
+			&(struct tls_peer_options){.alpn = alpn[i]});
+		shake_hands(r, &early, 8);
+		assert_true(early.connected);
+		assert_false(early.ended);
+		tls_peer_init(&late, rig_client_stream(r, rig_client(r)),
+			&(struct tls_peer_options){.alpn = alpn[i]});
+		shake_hands(r, &late, 1);
+		assert_int_equal(r->worker->n_over_tls, 2);
+		r->config.n_listeners = 0;
+		rig_reload(r);
+		shake_hands(r, &late, 8);
+		assert_true(late.connected);
+		tls_peer_read(&late, got, sizeof(got));
+		assert_true(late.ended);
+		assert_int_equal(fake_pair_fate(r->clients[1], 0), FAKE_CLOSED);
+		assert_true(snapshot_is_unused(r->previous));
+		tls_peer_fini(&early);
+		tls_peer_fini(&late);
+		r->config.n_listeners = 1;
+		rig_reload(r);
+		rig_done(&r);
+	}
+}
+
 static unsigned n_open(struct rig *r)
 {
 	unsigned n = 0;
@@ -255,6 +307,7 @@ TESTS(TEST(state_and_endpoints_are_taken_over_by_identity), TEST(clusters_are_fo
 	TEST(many_reloads_under_traffic_lose_nothing),
 	TEST(connections_of_a_removed_listener_end_after_their_answer),
 	TEST(connections_of_a_removed_listener_end_a_few_at_a_time),
+	TEST(a_handshake_that_outlives_its_listener_ends_with_the_connection),
 	TEST(a_route_table_that_goes_leaves_404),
 	TEST(draining_closes_idle_connections_and_tells_the_others),
 	TEST(what_is_left_is_cut_and_counted))
