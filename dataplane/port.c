@@ -464,7 +464,7 @@ static bool is_zero_copy(const struct port *p)
 static void close_gso(struct port *p)
 {
 	for (unsigned q = 0; p->gso != NULL && q < p->n_queues; q++) {
-		if (p->gso[q].fd >= 0)
+		if (p->gso[q].fd >= 0 && p->gso[q].fd < (int)sizeof(claimed))
 			claimed[p->gso[q].fd] = false;
 		gso_socket_close(&p->gso[q]);
 	}
