@@ -219,7 +219,8 @@ static void read_paths(struct kernel_net *k, const struct kernel_net_ops *ops)
 
 	memset(&r, 0, sizeof(r));
 	result = read_link(k, &r);
-	if (result == 0)
+	// Of an interface that is gone, nor do the others have anything.
+	if (result == 0 || result == -ENODEV)
 		result = dump(k, RTNL_ADDRESSES, add_path, &r);
 	if (result == 0)
 		result = dump(k, RTNL_ROUTES, add_path, &r);
