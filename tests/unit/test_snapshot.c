@@ -261,6 +261,27 @@ static void a_route_table_that_goes_leaves_404(void)
 	rig_done(&r);
 }
 
+// More than are looked at in one turn, and another configuration comes meanwhile.
+static void draining_reaches_all_connections(void)
+{
+	enum { N = 400 };
+	struct rig *r = rig_new();
+
+	r->capacity.connections = N;
+	rig_start(r);
+	for (unsigned i = 0; i < N; i++)
+		rig_client(r);
+	router_worker_drain(r->worker, 1000, r->now_us);
+	rig_pass_ms(r, 2);
+	assert_in_range(n_open(r), 1, N - 1);
+	rig_reload(r);
+	while (router_worker_sweep(r->worker, r->now_us))
+		;
+	rig_pass_ms(r, 2);
+	assert_int_equal(n_open(r), 0);
+	rig_done(&r);
+}
+
 static void draining_closes_idle_connections_and_tells_the_others(void)
 {
 	struct rig *r = rig_new();
@@ -308,6 +329,6 @@ TESTS(TEST(state_and_endpoints_are_taken_over_by_identity), TEST(clusters_are_fo
 	TEST(connections_of_a_removed_listener_end_after_their_answer),
 	TEST(connections_of_a_removed_listener_end_a_few_at_a_time),
 	TEST(a_handshake_that_outlives_its_listener_ends_with_the_connection),
-	TEST(a_route_table_that_goes_leaves_404),
+	TEST(a_route_table_that_goes_leaves_404), TEST(draining_reaches_all_connections),
 	TEST(draining_closes_idle_connections_and_tells_the_others),
 	TEST(what_is_left_is_cut_and_counted))
