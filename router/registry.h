@@ -1,6 +1,6 @@
 // What outlives every configuration: counters by HCM stat prefix and by listener, and names that connections
-// remember. Found again by name; never freed, because its number is bounded by what operators name. Written on the mgmt
-// thread; readers on other threads walk the lists.
+// remember. Found again by name; never freed, because its number is bounded by what operators name. Written by who
+// builds a snapshot; readers on other threads walk the lists.
 #pragma once
 
 #include "router/hcm_stats.h"

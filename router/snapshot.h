@@ -1,4 +1,4 @@
-// A snapshot: everything the workers need of one configuration, immutable. Built on the mgmt thread; cluster state and
+// A snapshot: everything the workers need of one configuration, immutable. Built on the mgmt thread, or on one that it waits for; cluster state and
 // endpoints are taken over from the previous snapshot by name and address, not reset.
 //
 // Life: snapshot_new() -> router_publish() makes each worker adopt it between two turns -> exchanges that began
@@ -41,7 +41,7 @@ struct snapshot {
 	} pins[SNAPSHOT_MAX_WORKERS];
 };
 
-// Takes '*config' (also on failure). 'previous' may be NULL. Returns NULL and a sentence in 'error'. mgmt thread.
+// Takes '*config' (also on failure). 'previous' may be NULL. Returns NULL and a sentence in 'error'. mgmt thread, or one that it waits for.
 struct snapshot *snapshot_new(struct router_config **config, const struct snapshot *previous,
 	unsigned n_workers, char error[SNAPSHOT_ERROR_SIZE]);
 void snapshot_free(struct snapshot **sp);
