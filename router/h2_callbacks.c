@@ -100,10 +100,11 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
 	struct h2_stream *s = stream_by_id(ng, frame->hd.stream_id);
 
 	(void)flags;
-	if (h->section_bytes > SECTION_FACTOR * LARGE_HEAD_SIZE)
+	if (h->section_bytes > SECTION_FACTOR * LARGE_HEAD_SIZE) {
 		h2_session_punish(h, H2_ABUSE_FIELDS);
-	else
-		h->section_bytes += (uint32_t)(name_len + value_len) + H2_FIELD_OVERHEAD;
+		return NGHTTP2_ERR_CALLBACK_FAILURE; // a segment more may hold thousands of fields
+	}
+	h->section_bytes += (uint32_t)(name_len + value_len) + H2_FIELD_OVERHEAD;
 	if (s == NULL || s != h->receiving || s->too_large || h->punished)
 		return 0;
 	if (h2_fields_add(s, h->fields, bytes_of(name, name_len), bytes_of(value, value_len))) {

@@ -73,7 +73,8 @@ static void give_up(struct h2_session *h, int error)
 		h2_session_punish(h, H2_ABUSE_CONTINUATIONS);
 		break;
 	case NGHTTP2_ERR_FLOODED: h2_session_punish(h, H2_ABUSE_CONTROL); break;
-	case NGHTTP2_ERR_NOMEM: break; // counted in the turn
+	case NGHTTP2_ERR_CALLBACK_FAILURE: break; // punished
+	case NGHTTP2_ERR_NOMEM: break;            // counted in the turn
 	default:
 		stat_inc(&h->worker->stats->h2_frame_errors);
 		nghttp2_session_terminate_session(h->ng, NGHTTP2_PROTOCOL_ERROR);
