@@ -636,6 +636,9 @@ uint64_t downstream_next_check(const struct downstream *c, uint64_t now_us)
 		return deadline(c->head_start_us, http->head_timeout_us);
 	if (c->stream.exchange != NULL)
 		return look;
+	// It came when the others had been told: it may ask once, but not hold the drain up to its end.
+	if (c->worker->draining)
+		idle = c->idle_since_us + c->worker->goaway_us;
 	return idle < look ? idle : look;
 }
 

@@ -302,6 +302,12 @@ static void draining_closes_idle_connections_and_tells_the_others(void)
 	rig_client_says(r, idle, GET);
 	rig_upstream_says(r, 0, OK);
 	rig_assert_has(rig_client_got(r, idle), "\r\n\r\nok");
+	// But not waited for, if they do not ask.
+	idle = rig_client(r);
+	rig_pass_ms(r, 999);
+	assert_false(rig_client_closed(r, idle));
+	rig_pass_ms(r, 2);
+	assert_int_equal(fake_pair_fate(r->clients[idle], 0), FAKE_CLOSED);
 	router_worker_stop_listening(r->worker);
 	assert_int_equal(r->n_stopped, 1);
 	rig_done(&r);
