@@ -142,7 +142,9 @@ void tcp_send_syn(struct tcp_conn *c, uint64_t now_us)
 {
 	struct tcp *t = c->tcp;
 	bool answer = c->state == TCP_SYN_RECEIVED;
-	uint16_t window = RTE_MAX(tcp_syn_window(t), (uint16_t)(c->rcv_adv - c->rcv_nxt));
+	// A challenge before this one, whose window was scaled, may have promised more than the field holds.
+	uint32_t promised = RTE_MIN(c->rcv_adv - c->rcv_nxt, UINT16_MAX);
+	uint16_t window = RTE_MAX(tcp_syn_window(t), (uint16_t)promised);
 	struct rte_mbuf *m = tcp_mbuf_get(t);
 	struct header h = {
 		.local = &c->stream.local,
@@ -155,7 +157,7 @@ void tcp_send_syn(struct tcp_conn *c, uint64_t now_us)
 	};
 	uint8_t *p = h.options;
 
-	c->rcv_adv = c->rcv_nxt + window;
+	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + window);
 	c->flags &= ~(uint32_t)(TCP_F_SYN_DUE | TCP_F_ACK_NOW);
 	c->rto_at_us = now_us + (m != NULL ? tcp_rto(c) : TCP_RETRY_US);
 	c->last_tx_us = now_us;
