@@ -5,6 +5,7 @@ what is wrong with it. It cuts IPv4 only, and only if what it cuts off fits the 
 takes a peer whose MTU is smaller.
 """
 
+import contextlib
 import hashlib
 import json
 import pathlib
@@ -12,7 +13,7 @@ import pathlib
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTP, HTTPS, HTTPS_URL, HTTP_URL, LAB, Client, cores_of_workers, run_in
+from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTP, HTTPS, HTTPS_URL, HTTP_URL, LAB, Client, cores_of_workers, frames_on_the_wire, run_in
 from tests.lab import netns
 from tests.lab.service import pattern
 
@@ -91,11 +92,8 @@ def test_megabytes_arrive_whole_in_both_directions(gateway, tmp_path, family, sc
 @pytest.fixture(params=["whole", "cut"])
 def wire(request):
     """Between two interfaces of one kernel large packets stay whole, unless the device says that it can do nothing with them."""
-    features = ("tso", "gso", "tx", "sg")
-    if request.param == "cut":
-        run_in("gw", "ethtool", "-K", "ga", *(word for f in features for word in (f, "off")))
-    yield request.param
-    run_in("gw", "ethtool", "-K", "ga", *(word for f in reversed(features) for word in (f, "on")))
+    with frames_on_the_wire() if request.param == "cut" else contextlib.nullcontext():
+        yield request.param
 
 
 def received_by_client():

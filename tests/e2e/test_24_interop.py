@@ -15,7 +15,7 @@ import re
 import pytest
 
 from tests.e2e import shop
-from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTPS_URL, LAB, Client, run_in
+from tests.e2e.conftest import GATEWAY, GATEWAY6, HTTPS_URL, LAB, Client, frames_on_the_wire, run_in
 from tests.lab.lossy import LossyPath
 from tests.lab.service import pattern
 
@@ -36,7 +36,8 @@ def configure(namespace, bits, small, ecn):
 
 @pytest.fixture(scope="module")
 def shared_gateway(new_shared_gateway):
-    return new_shared_gateway(external=shop.DUAL_STACK)
+    with frames_on_the_wire():
+        yield new_shared_gateway(external=shop.DUAL_STACK)
 
 
 @pytest.fixture
