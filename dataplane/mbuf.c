@@ -50,6 +50,8 @@ static struct rte_mempool *create(uint32_t n, enum mbuf_layout layout)
 	if (pool == NULL)
 		return NULL;
 	result = rte_mempool_set_ops_byname(pool, pool_ops(), NULL);
+	if (result != 0) // DPDK's package of it is not there
+		result = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
 	if (result == 0) {
 		rte_pktmbuf_pool_init(pool, &private);
 		result = rte_mempool_populate_default(pool);
