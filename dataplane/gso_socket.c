@@ -37,8 +37,7 @@ int gso_socket_open(struct gso_socket *s, unsigned interface_index, int receiver
 {
 	int result, on = 1;
 
-	*s = (struct gso_socket){
-		.fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+	*s = (struct gso_socket){.fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)};
 	if (s->fd < 0)
 		return -errno;
 	result = set_up(s->fd, interface_index);

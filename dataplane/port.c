@@ -66,7 +66,18 @@ static const struct quirk *quirk_of(const char *driver)
 	return &unknown_driver;
 }
 
-static bool claimed[1024]; // sockets of queues, by descriptor
+static bool claimed[1024]; // sockets that have an owner, by descriptor
+
+static bool can_claim(int fd)
+{
+	return fd >= 0 && fd < (int)sizeof(claimed);
+}
+
+static void set_claimed(int fd, bool on)
+{
+	if (can_claim(fd))
+		claimed[fd] = on;
+}
 
 #define fail(result, format, ...) \
 	(snprintf(error, error_size, "port \"%s\": " format, config->name, __VA_ARGS__), (result))
@@ -244,15 +255,14 @@ static int claim_socket(int family)
 		int fd = atoi(entry->d_name), have = 0;
 		socklen_t size = sizeof(have);
 
-		if (entry->d_name[0] != '.' && fd < (int)sizeof(claimed) && !claimed[fd]
+		if (entry->d_name[0] != '.' && can_claim(fd) && !claimed[fd]
 			&& getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &have, &size) == 0
 			&& have == family)
 			found = fd;
 	}
 	if (all != NULL)
 		closedir(all);
-	if (found >= 0)
-		claimed[found] = true;
+	set_claimed(found, true);
 	return found;
 }
 
@@ -464,8 +474,7 @@ static bool is_zero_copy(const struct port *p)
 static void close_gso(struct port *p)
 {
 	for (unsigned q = 0; p->gso != NULL && q < p->n_queues; q++) {
-		if (p->gso[q].fd >= 0 && p->gso[q].fd < (int)sizeof(claimed))
-			claimed[p->gso[q].fd] = false;
+		set_claimed(p->gso[q].fd, false);
 		gso_socket_close(&p->gso[q]);
 	}
 	free(p->gso);
@@ -488,8 +497,7 @@ static void open_gso(struct port *p, const struct port_config *config)
 	for (unsigned q = 0; q < p->n_queues && result == 0; q++) {
 		result = gso_socket_open(
 			&p->gso[q], p->interface_index, packets ? p->sockets[q] : -1);
-		if (result == 0 && p->gso[q].fd < (int)sizeof(claimed))
-			claimed[p->gso[q].fd] = true; // by us
+		set_claimed(p->gso[q].fd, true);
 	}
 	if (result == 0) {
 		port_offload_use_gso(&p->offloads);
@@ -572,10 +580,8 @@ void port_close(struct port *p)
 {
 	struct rte_eth_dev_info info = {0};
 
-	for (uint16_t q = 0; p->is_open && q < p->n_queues; q++) {
-		if (p->sockets[q] >= 0)
-			claimed[p->sockets[q]] = false;
-	}
+	for (uint16_t q = 0; p->is_open && q < p->n_queues; q++)
+		set_claimed(p->sockets[q], false);
 	close_gso(p);
 	if (p->is_open) {
 		rte_eth_dev_info_get(p->id, &info);
