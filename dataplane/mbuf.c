@@ -16,9 +16,8 @@ size_t mbuf_size(enum mbuf_layout layout)
 {
 	size_t size = rte_mempool_calc_obj_size(ELEMENT_SIZE, 0, NULL);
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t slots = 2
-		* sizeof(
-			void *); // in the pool's stack; at most, in a ring, whose size is a power of two
+	// In the pool's stack; at most, in a ring, whose size is a power of two.
+	size_t slots = 2 * sizeof(void *);
 
 	return (layout == MBUF_PAGED ? page / (page / size) : size) + slots;
 }
