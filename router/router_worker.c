@@ -339,9 +339,15 @@ static bool sweep_one(struct router_worker *w, struct downstream *c, uint64_t no
 	return false;
 }
 
+// The connection behind 'node'; behind the head, the first. NULL: there is none.
+static struct list *downstream_after(const struct router_worker *w, const struct list *node)
+{
+	return node->next != &w->downstreams ? node->next : NULL;
+}
+
 static void sweep_begin(struct router_worker *w, uint64_t now_us)
 {
-	w->sweep = list_is_empty(&w->downstreams) ? NULL : w->downstreams.next;
+	w->sweep = downstream_after(w, &w->downstreams);
 	router_worker_sweep(w, now_us);
 }
 
@@ -354,7 +360,7 @@ bool router_worker_sweep(struct router_worker *w, uint64_t now_us)
 	while (w->sweep != NULL && looks > 0 && ends > 0) {
 		struct downstream *c = container_of(w->sweep, struct downstream, node);
 
-		w->sweep = c->node.next != &w->downstreams ? c->node.next : NULL;
+		w->sweep = downstream_after(w, w->sweep);
 		looks--;
 		ends -= sweep_one(w, c, now_us);
 	}
@@ -367,7 +373,7 @@ bool router_worker_sweep(struct router_worker *w, uint64_t now_us)
 void router_worker_forget(struct router_worker *w, const struct list *node)
 {
 	if (w->sweep == node)
-		w->sweep = node->next != &w->downstreams ? node->next : NULL;
+		w->sweep = downstream_after(w, node);
 }
 
 // --- configuration in force
