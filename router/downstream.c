@@ -595,11 +595,6 @@ bool downstream_accept(void *arg, struct stream *s, uint64_t now_us)
 
 // --- time
 
-static uint64_t deadline(uint64_t since_us, uint64_t timeout_us)
-{
-	return timeout_us > 0 ? since_us + timeout_us : UINT64_MAX;
-}
-
 // How long a connection may go without its timer looking at it; UINT64_MAX: for ever.
 static uint64_t look_us(const struct http_config *http)
 {
@@ -629,11 +624,11 @@ uint64_t downstream_look_at(const struct http_config *http, uint64_t now_us)
 uint64_t downstream_next_check(const struct downstream *c, uint64_t now_us)
 {
 	const struct http_config *http = http_of(c);
-	uint64_t idle = deadline(c->idle_since_us, http->idle_timeout_us);
+	uint64_t idle = downstream_deadline(c->idle_since_us, http->idle_timeout_us);
 	uint64_t look = downstream_look_at(http, now_us);
 
 	if (c->head_start_us != 0)
-		return deadline(c->head_start_us, http->head_timeout_us);
+		return downstream_deadline(c->head_start_us, http->head_timeout_us);
 	if (c->stream.exchange != NULL)
 		return look;
 	// It came when the others had been told: it may ask once, but not hold the drain up to its end.
@@ -668,14 +663,14 @@ static void on_timer(struct timer *t, uint64_t now_us)
 	if (x != NULL) {
 		due = exchange_check_time(x, now_us);
 	} else if (c->head_start_us != 0
-		&& now_us >= deadline(c->head_start_us, http->head_timeout_us)) {
+		&& now_us >= downstream_deadline(c->head_start_us, http->head_timeout_us)) {
 		h1_server_head_timeout(c, now_us);
 	} else if (c->head_start_us == 0 && w->draining) {
 		stat_inc(&c->peer.hcm->downstream_cx_drain_close);
 		downstream_end(c, false, now_us);
 		c = NULL;
 	} else if (c->head_start_us == 0
-		&& now_us >= deadline(c->idle_since_us, http->idle_timeout_us)) {
+		&& now_us >= downstream_deadline(c->idle_since_us, http->idle_timeout_us)) {
 		stat_inc(&c->peer.hcm->downstream_cx_idle_timeout);
 		downstream_end(c, false, now_us);
 		c = NULL;

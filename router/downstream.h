@@ -72,6 +72,12 @@ void downstream_bind_table(struct downstream *c);
 // A request is under way; none is any more. Both may be said again.
 void downstream_note_busy(struct downstream *c);
 void downstream_note_idle(struct downstream *c);
+// 'timeout_us' 0: never.
+static inline uint64_t downstream_deadline(uint64_t since_us, uint64_t timeout_us)
+{
+	return timeout_us > 0 ? since_us + timeout_us : UINT64_MAX;
+}
+
 // When the timer of a connection has to look at it, at the latest; UINT64_MAX: never.
 uint64_t downstream_look_at(const struct http_config *http, uint64_t now_us);
 // The same of one that speaks HTTP/1, with what it is at.

@@ -88,11 +88,6 @@ static void on_closed(struct h2_stream *s, uint32_t error_code)
 	}
 }
 
-static uint64_t deadline(uint64_t since_us, uint64_t timeout_us)
-{
-	return timeout_us > 0 && timeout_us != UINT64_MAX ? since_us + timeout_us : UINT64_MAX;
-}
-
 static void on_turn(struct h2_session *h, uint64_t now_us)
 {
 	struct downstream *c = h->owner;
@@ -225,7 +220,7 @@ uint64_t h2_server_check(struct downstream *c, bool *gone, uint64_t now_us)
 	const struct http_config *http = &c->worker->snapshot->config->http;
 	struct h2_session *h = c->h2;
 	uint64_t next = check_streams(c, now_us);
-	uint64_t head = deadline(h->section_start_us, http->head_timeout_us);
+	uint64_t head = downstream_deadline(h->section_start_us, http->head_timeout_us);
 
 	*gone = false;
 	h->now_us = now_us;
@@ -250,7 +245,7 @@ uint64_t h2_server_check(struct downstream *c, bool *gone, uint64_t now_us)
 		nghttp2_session_terminate_session(h->ng, NGHTTP2_ENHANCE_YOUR_CALM);
 		h2_session_wake(h);
 	} else if (h->n_streams == 0 && !h->dead) {
-		uint64_t idle = deadline(c->idle_since_us, http->idle_timeout_us);
+		uint64_t idle = downstream_deadline(c->idle_since_us, http->idle_timeout_us);
 
 		if (now_us < idle)
 			return earlier(earlier(next, idle), downstream_look_at(http, now_us));
